@@ -1,0 +1,31 @@
+//! Audit by construction for multi-tenant backends.
+//!
+//! One attribute on a function; one tamper-evident ledger; every dashboard computed from it.
+
+// Generated code names this crate from the root; so does the crate's own use of the attribute.
+extern crate self as dataset_events;
+
+mod context;
+mod draft;
+mod error_code;
+mod event;
+mod id_source;
+mod ids;
+mod ledger;
+mod log;
+mod surface;
+
+pub use context::{AsEnv, AsTenant, ContextBuilder, HasRequestContext, RequestContext};
+pub use dataset_events_macros::{ErrorCode, dataset_event};
+pub use error_code::{Code, ErrorCode, LedgerUnavailable, UnavailableReason};
+pub use event::{
+    Actor, ActorType, Change, Client, DatasetEvent, EventError, InterruptCause, LineHash, Outcome,
+    OutcomeDetail, SCHEMA_VERSION, SourceRef, Writer,
+};
+pub use ids::{
+    AuthSubject, Env, EventId, InvalidId, InvalidIdReason, LedgerId, RequestId, Scope, SpanId, TenantId,
+    TraceId, UserId,
+};
+pub use ledger::Ledger;
+pub use log::LogPosition;
+pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};
