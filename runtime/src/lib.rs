@@ -28,4 +28,7 @@ pub use ids::{
 };
 pub use ledger::Ledger;
 pub use log::LogPosition;
+pub use log::checkpoint::{Checkpoint, CheckpointReason};
+pub use log::heads::StreamHead;
+pub use log::signer::{Ed25519Signer, KeyError, SignError, Signer};
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

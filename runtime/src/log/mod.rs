@@ -1,7 +1,12 @@
 //! The log: append-only NDJSON segments, the chain through them, and what proves it.
 
+pub(crate) mod checkpoint;
+pub(crate) mod head_table;
+pub(crate) mod heads;
+pub(crate) mod identity;
 pub(crate) mod line;
 pub(crate) mod reader;
+pub(crate) mod signer;
 pub(crate) mod storage;
 
 use std::fmt;
