@@ -1,1 +1,3 @@
-//! examples of dataset-events.
+//! The example engines of dataset-events: a small multi-tenant backend whose every call is recorded.
+
+pub mod engines;

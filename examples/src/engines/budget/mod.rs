@@ -1,0 +1,166 @@
+//! The budget: what a scope may spend in a month, what it spent, and whether more is allowed.
+//!
+//! A usage is a fact and is never refused for its height; the gate is [`Budget::check`], which callers
+//! ask first. Calls that pass the gate at the same time may pass the limit together, by at most what
+//! they cost; the receipt and the next check show it.
+
+mod error;
+mod model;
+mod money;
+mod state;
+
+use dataset_events::{RequestContext, dataset_event};
+use rust_decimal::Decimal;
+
+use super::store::Store;
+pub use error::BudgetError;
+pub use model::{KindTotal, Policy, Receipt, Summary, UsageKind};
+pub use money::{Currency, InvalidCurrency, Money};
+
+/// The budget engine.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    store: Store,
+}
+
+impl Budget {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Sets what may be spent in a month.
+    ///
+    /// # Errors
+    ///
+    /// - `budget.invalid_amount`: the limit is negative, too large or too fine.
+    /// - `budget.currency_mismatch`: usage was already recorded in another currency.
+    /// - `ledger.unavailable`: the change cannot be recorded durably, so it is not made.
+    /// - `budget.internal`: the database failed.
+    #[dataset_event(
+        surface = "budget.set_policy",
+        access = "update",
+        guarantee = "durable",
+        input(%limit, currency),
+        output(version = ret.version),
+        source_refs(budget_policy = "monthly"),
+    )]
+    pub async fn set_policy(
+        &self,
+        ctx: &RequestContext,
+        limit: Decimal,
+        currency: Currency,
+    ) -> Result<Policy, BudgetError> {
+        let limit = Money::new(limit)?;
+        let updated_by = super::acting(ctx);
+        let updated_at_us = self.store.now_us();
+        let updated = self.store.write(ctx, "set a budget policy", move |db| {
+            let before = state::policy(db)?;
+            if let Some(current) = before.as_ref().map(|policy| policy.currency)
+                && current != currency
+                && state::has_usage(db)?
+            {
+                return Err(BudgetError::CurrencyMismatch { current, asked: currency });
+            }
+            let version = before.as_ref().map_or(0, |policy| policy.version) + 1;
+            let policy = Policy { limit, currency, version, updated_by, updated_at_us };
+            state::save_policy(db, &policy)?;
+            Ok((before, policy))
+        });
+        let (_before, after) = updated.await?;
+        Ok(after)
+    }
+
+    /// Records that money was spent.
+    ///
+    /// # Errors
+    ///
+    /// - `budget.invalid_amount`: the amount is negative, too large or too fine.
+    /// - `budget.policy_not_found`: nothing says in which currency this scope counts.
+    /// - `budget.internal`: the database failed.
+    #[dataset_event(
+        surface = "budget.record_usage",
+        access = "create",
+        input(kind, %amount),
+        output(usage_id = ret.usage_id, spent = ret.spent, is_over_limit = ret.is_over_limit),
+        source_refs(budget_policy = "monthly"),
+    )]
+    pub async fn record_usage(
+        &self,
+        ctx: &RequestContext,
+        kind: UsageKind,
+        amount: Decimal,
+    ) -> Result<Receipt, BudgetError> {
+        let amount = Money::new(amount)?;
+        let usage_id = self.store.new_id("use")?;
+        let recorded_by = super::acting(ctx);
+        let recorded_at_us = self.store.now_us();
+        let recorded = self.store.write(ctx, "record a usage", move |db| {
+            let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
+            let month = model::month_of(recorded_at_us);
+            let usage = state::Usage { usage_id, kind, amount, recorded_by, recorded_at_us };
+            state::save_usage(db, &month, &usage)?;
+            let spent = state::spent(db, &month)?;
+            Ok(Receipt {
+                usage_id: usage.usage_id,
+                spent,
+                remaining: policy.limit.saturating_sub(spent),
+                is_over_limit: spent > policy.limit,
+            })
+        });
+        recorded.await
+    }
+
+    /// What was spent this month, by kind, and what is left.
+    ///
+    /// # Errors
+    ///
+    /// - `budget.policy_not_found`: no policy is set in this scope.
+    /// - `budget.internal`: the database failed.
+    #[dataset_event(
+        surface = "budget.summary",
+        access = "read",
+        output(month = ret.month, spent = ret.spent, limit = ret.policy.limit, currency = ret.policy.currency),
+        source_refs(budget_policy = "monthly"),
+    )]
+    pub async fn summary(&self, ctx: &RequestContext) -> Result<Summary, BudgetError> {
+        let month = model::month_of(self.store.now_us());
+        let read = self.store.read(ctx, "summarise a budget", move |db| {
+            let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
+            let kinds = state::totals(db, &month)?;
+            let spent = kinds.iter().fold(Money::ZERO, |sum, kind| sum.saturating_add(kind.total));
+            Ok(Summary { remaining: policy.limit.saturating_sub(spent), month, policy, spent, kinds })
+        });
+        read.await
+    }
+
+    /// Whether `amount` more may be spent this month. Answers what would then be left.
+    ///
+    /// # Errors
+    ///
+    /// - `budget.threshold_exceeded`: it would pass the limit.
+    /// - `budget.policy_not_found`: no policy is set in this scope, so nothing may be spent.
+    /// - `budget.invalid_amount`: the amount is negative, too large or too fine.
+    /// - `budget.internal`: the database failed; the caller must not spend.
+    #[dataset_event(
+        surface = "budget.check",
+        access = "read",
+        input(%amount),
+        output(remaining = ret),
+        source_refs(budget_policy = "monthly"),
+    )]
+    pub async fn check(&self, ctx: &RequestContext, amount: Decimal) -> Result<Money, BudgetError> {
+        let amount = Money::new(amount)?;
+        let month = model::month_of(self.store.now_us());
+        let read = self.store.read(ctx, "check a budget", move |db| {
+            let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
+            let spent = state::spent(db, &month)?;
+            let after = spent.saturating_add(amount);
+            if after > policy.limit {
+                let Policy { limit, currency, .. } = policy;
+                return Err(BudgetError::ThresholdExceeded { amount, spent, limit, currency });
+            }
+            Ok(policy.limit.saturating_sub(after))
+        });
+        read.await
+    }
+}

@@ -1,0 +1,116 @@
+//! The statements of the budget engine.
+
+use super::model::{KindTotal, Policy, UsageKind};
+use super::money::Money;
+use crate::engines::store::{ScopedTransaction, StoreError};
+
+/// One entry of usage.
+pub(super) struct Usage {
+    pub(super) usage_id: String,
+    pub(super) kind: UsageKind,
+    pub(super) amount: Money,
+    pub(super) recorded_by: String,
+    pub(super) recorded_at_us: i64,
+}
+
+pub(super) fn policy(db: &ScopedTransaction<'_>) -> Result<Option<Policy>, StoreError> {
+    const ACTION: &str = "read a budget policy";
+    let sql = "SELECT limit_amount, currency, version, updated_by, updated_at_us FROM budget_policies
+               WHERE tenant_id = :tenant_id AND env = :env";
+    let row = db.row(ACTION, sql, &[], |row| {
+        let (limit, currency): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((limit, currency, row.get(2)?, row.get(3)?, row.get(4)?))
+    })?;
+    let Some((limit, currency, version, updated_by, updated_at_us)) = row else { return Ok(None) };
+    let corrupt = |column| StoreError::Corrupt { action: ACTION, column };
+    Ok(Some(Policy {
+        limit: Money::from_stored(&limit).ok_or(corrupt("limit_amount"))?,
+        currency: currency.parse().map_err(|_| corrupt("currency"))?,
+        version,
+        updated_by,
+        updated_at_us,
+    }))
+}
+
+pub(super) fn save_policy(db: &ScopedTransaction<'_>, policy: &Policy) -> Result<(), StoreError> {
+    let sql = "INSERT INTO budget_policies
+                   (tenant_id, env, limit_amount, currency, version, updated_by, updated_at_us)
+               VALUES (:tenant_id, :env, :limit_amount, :currency, :version, :updated_by, :updated_at_us)
+               ON CONFLICT (tenant_id, env) DO UPDATE SET
+                   limit_amount = excluded.limit_amount, currency = excluded.currency,
+                   version = excluded.version, updated_by = excluded.updated_by,
+                   updated_at_us = excluded.updated_at_us";
+    db.execute(
+        "save a budget policy",
+        sql,
+        &[
+            (":limit_amount", &policy.limit.to_string()),
+            (":currency", &policy.currency.as_str()),
+            (":version", &policy.version),
+            (":updated_by", &policy.updated_by),
+            (":updated_at_us", &policy.updated_at_us),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn has_usage(db: &ScopedTransaction<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM budget_totals WHERE tenant_id = :tenant_id AND env = :env LIMIT 1";
+    let row = db.row("look for recorded usage", sql, &[], |row| row.get::<_, i64>(0))?;
+    Ok(row.is_some())
+}
+
+/// Adds an entry, and keeps the month's total of its kind, so that a check reads a few rows only.
+pub(super) fn save_usage(db: &ScopedTransaction<'_>, month: &str, usage: &Usage) -> Result<(), StoreError> {
+    let sql = "INSERT INTO budget_usage
+                   (tenant_id, env, usage_id, month, kind, amount, recorded_by, recorded_at_us)
+               VALUES (:tenant_id, :env, :usage_id, :month, :kind, :amount, :recorded_by, :recorded_at_us)";
+    db.execute(
+        "save a usage",
+        sql,
+        &[
+            (":usage_id", &usage.usage_id),
+            (":month", &month),
+            (":kind", &usage.kind.as_str()),
+            (":amount", &usage.amount.to_string()),
+            (":recorded_by", &usage.recorded_by),
+            (":recorded_at_us", &usage.recorded_at_us),
+        ],
+    )?;
+    let before = totals(db, month)?.into_iter().find(|total| total.kind == usage.kind);
+    let total = before.map_or(Money::ZERO, |total| total.total).saturating_add(usage.amount);
+    let sql = "INSERT INTO budget_totals (tenant_id, env, month, kind, total, entries)
+               VALUES (:tenant_id, :env, :month, :kind, :total, 1)
+               ON CONFLICT (tenant_id, env, month, kind) DO UPDATE SET
+                   total = excluded.total, entries = entries + 1";
+    db.execute(
+        "add to a month's usage",
+        sql,
+        &[(":month", &month), (":kind", &usage.kind.as_str()), (":total", &total.to_string())],
+    )?;
+    Ok(())
+}
+
+pub(super) fn totals(db: &ScopedTransaction<'_>, month: &str) -> Result<Vec<KindTotal>, StoreError> {
+    const ACTION: &str = "read a month's usage";
+    let sql = "SELECT kind, total, entries FROM budget_totals
+               WHERE tenant_id = :tenant_id AND env = :env AND month = :month ORDER BY kind";
+    let rows = db.rows(ACTION, sql, &[(":month", &month)], |row| {
+        let (kind, total): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((kind, total, row.get(2)?))
+    })?;
+    let corrupt = |column| StoreError::Corrupt { action: ACTION, column };
+    let total = |(kind, total, entries): (String, String, u64)| {
+        Ok(KindTotal {
+            kind: UsageKind::from_stored(&kind).ok_or(corrupt("kind"))?,
+            total: Money::from_stored(&total).ok_or(corrupt("total"))?,
+            entries,
+        })
+    };
+    rows.into_iter().map(total).collect()
+}
+
+pub(super) fn spent(db: &ScopedTransaction<'_>, month: &str) -> Result<Money, StoreError> {
+    let totals = totals(db, month)?;
+    Ok(totals.into_iter().fold(Money::ZERO, |sum, kind| sum.saturating_add(kind.total)))
+}

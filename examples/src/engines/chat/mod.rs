@@ -1,0 +1,285 @@
+//! The chat: threads of messages, and an assistant that replies.
+//!
+//! Texts are kept in the engine's own tables. The ledger gets their length and a keyed hash, never the
+//! text: who may read events need not be who may read conversations.
+
+mod error;
+mod image;
+mod model;
+mod price;
+mod reply;
+mod state;
+mod stream;
+
+use dataset_events::{RequestContext, dataset_event};
+use futures::stream::BoxStream;
+use sha2::{Digest, Sha256};
+
+use super::budget::{Budget, UsageKind};
+use super::kill_switch::{KillSwitch, Target};
+use super::store::Store;
+pub use error::ChatError;
+pub use image::ImageFormat;
+pub use model::{
+    Content, ImageInfo, InvalidThreadId, MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_PAGE, MAX_TITLE_BYTES, Message,
+    ReplyChunk, Role, Thread, ThreadId,
+};
+
+/// The chat engine.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    store: Store,
+    kill_switch: KillSwitch,
+    budget: Budget,
+}
+
+impl Chat {
+    pub(super) fn new(store: Store, kill_switch: KillSwitch, budget: Budget) -> Self {
+        Self { store, kill_switch, budget }
+    }
+
+    /// Begins a thread.
+    ///
+    /// # Errors
+    ///
+    /// - `chat.invalid_title`: the title is empty or longer than [`MAX_TITLE_BYTES`].
+    /// - `kill_switch.blocked`: an operator has switched the chat off in this scope.
+    /// - `chat.internal`: the database failed.
+    #[dataset_event(
+        surface = "chat.create_thread",
+        access = "create",
+        input(title_bytes = title.len(), title = hashed(title)),
+        output(thread_id = ret.thread_id),
+    )]
+    pub async fn create_thread(&self, ctx: &RequestContext, title: &str) -> Result<Thread, ChatError> {
+        if title.trim().is_empty() || title.len() > MAX_TITLE_BYTES {
+            return Err(ChatError::InvalidTitle { len_bytes: title.len() });
+        }
+        self.kill_switch.check(ctx, &Target::CHAT).await?;
+        let thread_id = ThreadId::generated(&self.store)?;
+        let thread = Thread {
+            thread_id,
+            title: title.to_owned(),
+            created_by: super::acting(ctx),
+            created_at_us: self.store.now_us(),
+            messages: 0,
+        };
+        let created = self.store.write(ctx, "create a thread", move |db| {
+            state::insert_thread(db, &thread)?;
+            Ok(thread)
+        });
+        created.await
+    }
+
+    /// Adds a text to a thread, and charges for it.
+    ///
+    /// # Errors
+    ///
+    /// - `chat.empty_message`, `chat.message_too_long`: no text, or more than [`MAX_BODY_BYTES`].
+    /// - `kill_switch.blocked`: an operator has switched the chat off in this scope.
+    /// - `chat.thread_not_found`: the scope has no such thread.
+    /// - `budget.threshold_exceeded`, `budget.policy_not_found`: the budget does not allow it.
+    /// - `chat.internal`: the database failed.
+    #[dataset_event(
+        surface = "chat.send_message",
+        access = "create",
+        input(thread_id, body_bytes = body.len(), body = hashed(body)),
+        output(message_id = ret.message_id, position = ret.position),
+        source_refs(thread = thread_id),
+    )]
+    pub async fn send_message(
+        &self,
+        ctx: &RequestContext,
+        thread_id: &ThreadId,
+        body: &str,
+    ) -> Result<Message, ChatError> {
+        if body.trim().is_empty() {
+            return Err(ChatError::EmptyMessage);
+        }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(ChatError::MessageTooLong { len_bytes: body.len() });
+        }
+        let price = price::message(body.len());
+        let content = Content::Text(body.to_owned());
+        self.take_in(ctx, thread_id, content, UsageKind::ChatMessage, price).await
+    }
+
+    /// Adds an image to a thread, and charges for it.
+    ///
+    /// # Errors
+    ///
+    /// - `chat.unsupported_image`: no PNG, GIF or JPEG, without dimensions, or above [`MAX_IMAGE_BYTES`].
+    /// - The others of [`send_message`](Self::send_message), except those about the text.
+    ///
+    /// # Panics
+    ///
+    /// When the image ends inside its header: the parser trusts that an upload is whole.
+    #[dataset_event(
+        surface = "chat.attach_image",
+        access = "create",
+        input(thread_id, image_bytes = bytes.len()),
+        output(message_id = ret.message_id, position = ret.position),
+        source_refs(thread = thread_id),
+    )]
+    pub async fn attach_image(
+        &self,
+        ctx: &RequestContext,
+        thread_id: &ThreadId,
+        bytes: &[u8],
+    ) -> Result<Message, ChatError> {
+        let unsupported = || ChatError::UnsupportedImage { len_bytes: bytes.len() };
+        if bytes.len() > MAX_IMAGE_BYTES {
+            return Err(unsupported());
+        }
+        let format = ImageFormat::of(bytes).ok_or_else(unsupported)?;
+        let (width, height) = image::dimensions(format, bytes).ok_or_else(unsupported)?;
+        let sha256 = hex(&Sha256::digest(bytes));
+        let info = ImageInfo { format, width, height, size_bytes: bytes.len() as u64, sha256 };
+        let price = price::image(&info);
+        self.take_in(ctx, thread_id, Content::Image(info), UsageKind::ChatImage, price).await
+    }
+
+    /// The threads of the scope by id, after `after`, at most `limit` (1 to [`MAX_PAGE`]).
+    ///
+    /// # Errors
+    ///
+    /// - `chat.invalid_page`: `limit` is 0 or too large.
+    /// - `chat.internal`: the database failed.
+    #[dataset_event(
+        surface = "chat.list_threads",
+        access = "read",
+        input(after, limit),
+        output(count = ret.len()),
+    )]
+    pub async fn list_threads(
+        &self,
+        ctx: &RequestContext,
+        after: Option<&ThreadId>,
+        limit: u32,
+    ) -> Result<Vec<Thread>, ChatError> {
+        require_page(limit)?;
+        let after = after.cloned();
+        let read = self.store.read(ctx, "list threads", move |db| {
+            state::threads(db, after.as_ref(), limit).map_err(ChatError::from)
+        });
+        read.await
+    }
+
+    /// The messages of a thread after position `after`, oldest first, at most `limit` (1 to [`MAX_PAGE`]).
+    ///
+    /// # Errors
+    ///
+    /// - `chat.invalid_page`: `limit` is 0 or too large.
+    /// - `chat.thread_not_found`: the scope has no such thread.
+    /// - `chat.internal`: the database failed.
+    #[dataset_event(
+        surface = "chat.list_messages",
+        access = "read",
+        input(thread_id, after, limit),
+        output(count = ret.len()),
+        source_refs(thread = thread_id),
+    )]
+    pub async fn list_messages(
+        &self,
+        ctx: &RequestContext,
+        thread_id: &ThreadId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Message>, ChatError> {
+        require_page(limit)?;
+        let thread_id = thread_id.clone();
+        let read = self.store.read(ctx, "list messages", move |db| {
+            if state::thread(db, &thread_id)?.is_none() {
+                return Err(ChatError::ThreadNotFound { thread_id });
+            }
+            Ok(state::messages(db, &thread_id, after, limit)?)
+        });
+        read.await
+    }
+
+    /// Replies to the newest text of a thread, in pieces as they are made.
+    ///
+    /// The reply becomes a message of the thread, and is charged, when its last piece was taken: a
+    /// client that goes away before leaves the thread as it was. An error is the stream's last item.
+    ///
+    /// # Errors
+    ///
+    /// - `kill_switch.blocked`: an operator has switched the chat off in this scope.
+    /// - `chat.thread_not_found`: the scope has no such thread.
+    /// - `chat.nothing_to_reply_to`: the thread holds no text of a user with words in it.
+    /// - `budget.threshold_exceeded`, `budget.policy_not_found`: the budget does not allow it.
+    /// - `chat.internal`: the database failed.
+    #[dataset_event(
+        surface = "chat.stream_reply",
+        access = "create",
+        input(thread_id),
+        source_refs(thread = thread_id),
+    )]
+    pub fn stream_reply(
+        &self,
+        ctx: &RequestContext,
+        thread_id: &ThreadId,
+    ) -> BoxStream<'static, Result<ReplyChunk, ChatError>> {
+        stream::reply(self.clone(), ctx.clone(), thread_id.clone())
+    }
+
+    /// The gates, the message, the charge: what every way into a thread has in common.
+    async fn take_in(
+        &self,
+        ctx: &RequestContext,
+        thread_id: &ThreadId,
+        content: Content,
+        kind: UsageKind,
+        price: rust_decimal::Decimal,
+    ) -> Result<Message, ChatError> {
+        self.kill_switch.check(ctx, &Target::CHAT).await?;
+        self.require_thread(ctx, thread_id).await?;
+        self.budget.check(ctx, price).await?;
+        let message = self.append(ctx, thread_id, Role::User, content).await?;
+        self.budget.record_usage(ctx, kind, price).await?;
+        Ok(message)
+    }
+
+    async fn require_thread(&self, ctx: &RequestContext, thread_id: &ThreadId) -> Result<(), ChatError> {
+        let thread_id = thread_id.clone();
+        let read =
+            self.store.read(ctx, "look for a thread", move |db| match state::thread(db, &thread_id)? {
+                Some(_) => Ok(()),
+                None => Err(ChatError::ThreadNotFound { thread_id }),
+            });
+        read.await
+    }
+
+    async fn append(
+        &self,
+        ctx: &RequestContext,
+        thread_id: &ThreadId,
+        role: Role,
+        content: Content,
+    ) -> Result<Message, ChatError> {
+        let thread_id = thread_id.clone();
+        let author = match role {
+            Role::User => super::acting(ctx),
+            Role::Assistant => "(assistant)".to_owned(),
+        };
+        let message_id = self.store.new_id("msg")?;
+        let new = state::NewMessage { message_id, role, author, content, created_at_us: self.store.now_us() };
+        let saved = self.store.write(ctx, "save a message", move |db| {
+            state::append(db, &thread_id, new)?.ok_or(ChatError::ThreadNotFound { thread_id })
+        });
+        saved.await
+    }
+}
+
+fn require_page(limit: u32) -> Result<(), ChatError> {
+    if (1..=MAX_PAGE).contains(&limit) { Ok(()) } else { Err(ChatError::InvalidPage { limit }) }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,87 @@
+//! A reply while it is being given.
+
+use std::collections::VecDeque;
+
+use dataset_events::RequestContext;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+
+use super::model::{Content, ReplyChunk, Role, ThreadId};
+use super::{Chat, ChatError, price, reply, state};
+use crate::engines::budget::UsageKind;
+use crate::engines::kill_switch::Target;
+
+/// What a reply in progress owns: the stream outlives the call that made it.
+struct Reply {
+    chat: Chat,
+    ctx: RequestContext,
+    thread_id: ThreadId,
+    stage: Stage,
+}
+
+enum Stage {
+    Thinking,
+    Speaking { whole: String, left: VecDeque<String> },
+    Ended,
+}
+
+pub(super) fn reply(
+    chat: Chat,
+    ctx: RequestContext,
+    thread_id: ThreadId,
+) -> BoxStream<'static, Result<ReplyChunk, ChatError>> {
+    let reply = Reply { chat, ctx, thread_id, stage: Stage::Thinking };
+    stream::try_unfold(reply, |mut reply| async move {
+        let chunk = reply.next().await?;
+        Ok(chunk.map(|chunk| (chunk, reply)))
+    })
+    .boxed()
+}
+
+impl Reply {
+    async fn next(&mut self) -> Result<Option<ReplyChunk>, ChatError> {
+        // A chunk is no reason to keep the thread from others, however fast the client takes them.
+        tokio::task::yield_now().await;
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Thinking => {
+                let whole = self.think().await?;
+                let mut left: VecDeque<String> = reply::chunks(&whole).into();
+                let first = left.pop_front().map(ReplyChunk::Text);
+                self.stage = Stage::Speaking { whole, left };
+                Ok(first)
+            }
+            Stage::Speaking { whole, mut left } => match left.pop_front() {
+                Some(chunk) => {
+                    self.stage = Stage::Speaking { whole, left };
+                    Ok(Some(ReplyChunk::Text(chunk)))
+                }
+                None => self.end(whole).await.map(Some),
+            },
+            Stage::Ended => Ok(None),
+        }
+    }
+
+    /// Passes the gates and makes the reply.
+    async fn think(&self) -> Result<String, ChatError> {
+        let Self { chat, ctx, thread_id, .. } = self;
+        chat.kill_switch.check(ctx, &Target::CHAT).await?;
+        chat.require_thread(ctx, thread_id).await?;
+        let id = thread_id.clone();
+        let text = chat.store.read(ctx, "read the newest text", move |db| {
+            state::last_user_text(db, &id).map_err(ChatError::from)
+        });
+        let whole = text.await?.and_then(|text| reply::reply_to(&text));
+        let whole = whole.ok_or_else(|| ChatError::NothingToReplyTo { thread_id: thread_id.clone() })?;
+        chat.budget.check(ctx, price::reply(whole.len())).await?;
+        Ok(whole)
+    }
+
+    /// Keeps the reply and charges for it.
+    async fn end(&self, whole: String) -> Result<ReplyChunk, ChatError> {
+        let Self { chat, ctx, thread_id, .. } = self;
+        let price = price::reply(whole.len());
+        let message = chat.append(ctx, thread_id, Role::Assistant, Content::Text(whole)).await?;
+        chat.budget.record_usage(ctx, UsageKind::ChatReply, price).await?;
+        Ok(ReplyChunk::Done { message_id: message.message_id })
+    }
+}

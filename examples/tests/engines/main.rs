@@ -1,0 +1,4 @@
+//! The engines, as their callers and as an auditor see them.
+
+mod common;
+mod isolation;
