@@ -3,15 +3,22 @@
 //! A [`CallState`] is taken from a per-thread pool when a call begins and put back when its record is
 //! written, so that a call allocates nothing in steady state. It may move between threads.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::context::RequestContext;
-use crate::error_code::LedgerUnavailable;
-use crate::event::Outcome;
+use crate::clock::Clock;
+use crate::context::{FragmentParts, RequestContext, Synthesized, write_fragment};
+use crate::error_code::{LedgerUnavailable, UnavailableReason};
+use crate::event::{ActorType, Outcome};
+use crate::id_source::{self, IdSource};
 use crate::ids::{Env, EventId, RequestId, SpanId, TenantId, TraceId, UserId};
-use crate::ledger::LedgerShared;
+use crate::journal::lease;
+use crate::journal::record::{Kind, NO_ITEMS, Record, flag};
+use crate::ledger::waiters::{DurableSlot, Settled};
+use crate::ledger::{LedgerShared, Refused};
+use crate::pending;
 use crate::surface::{Access, Guarantee, Site};
 
 /// Where a call's scope comes from.
@@ -76,54 +83,424 @@ pub(crate) struct CallState {
     pub(crate) source_refs: Vec<u8>,
     /// The elements of a JSON array, separated by commas, without its brackets.
     pub(crate) changes: Vec<u8>,
+    /// Set once the attempt stands in the journal.
+    has_attempt: bool,
+    /// The wait for the attempt of a `durable` call.
+    admission: Option<Arc<DurableSlot>>,
     /// The call around this one on the same thread; managed by `current`.
     pub(crate) outer: Option<Box<CallState>>,
 }
+
+impl fmt::Debug for CallState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallState").field("event_id", &self.event_id).finish_non_exhaustive()
+    }
+}
+
+/// Sections that grew beyond this are given back to the allocator when the call is over.
+const KEPT_SECTION_BYTES: usize = 8 * 1024;
 
 impl CallState {
     /// Begins a call; `None` when recording is switched off.
     ///
     /// `parent` is the call that runs on this thread, if any: when it has the same ledger, scope and
     /// trace, the new call becomes its child span; a loose scope also takes request and trace from it.
+    #[inline]
     pub(crate) fn begin(
-        _scope: &ScopeSource<'_>,
-        _operation: Operation<'_>,
-        _parent: Option<&Self>,
+        scope: &ScopeSource<'_>,
+        operation: Operation<'_>,
+        parent: Option<&Self>,
     ) -> Option<Box<Self>> {
-        None
+        let mut state = match scope {
+            ScopeSource::Context(context) => match &context.inner.ledger {
+                Some(ledger) => Self::take(ledger, operation.guarantee),
+                None => Self::take_ambient(operation.guarantee)?,
+            },
+            ScopeSource::Loose(_) => Self::take_ambient(operation.guarantee)?,
+        };
+        if state.ledger.as_ref().is_some_and(|ledger| ledger.is_off) {
+            return None;
+        }
+        state.fill(scope, operation, parent);
+        Some(state)
+    }
+
+    /// A state for a ledger, from this thread's pool.
+    #[inline]
+    fn take(ledger: &Arc<LedgerShared>, guarantee: Guarantee) -> Box<Self> {
+        lease::with(ledger, |lease| {
+            if guarantee == Guarantee::Recorded {
+                lease.count_started();
+            }
+            lease.take_state()
+        })
+        .flatten()
+        .unwrap_or_else(|| Self::new(Some(Arc::clone(ledger))))
+    }
+
+    /// A state for the ledger of this thread or process; without one, for the pending ring.
+    fn take_ambient(guarantee: Guarantee) -> Option<Box<Self>> {
+        match pending::ambient()? {
+            pending::Ambient::Installed(ledger) => Some(Self::take(ledger, guarantee)),
+            pending::Ambient::Entered(ledger) => Some(Self::take(&ledger, guarantee)),
+            pending::Ambient::NotYet => Some(Self::new(None)),
+        }
+    }
+
+    #[cold]
+    fn new(ledger: Option<Arc<LedgerShared>>) -> Box<Self> {
+        Box::new(Self {
+            ledger,
+            site: None,
+            access: Access::Write,
+            guarantee: Guarantee::Recorded,
+            event_id: EventId::from_uuid(uuid::Uuid::nil()),
+            span_id: FALLBACK_SPAN,
+            parent_span_id: None,
+            trace_id: FALLBACK_TRACE,
+            synthesized: 0,
+            started_ticks: 0,
+            tenant_len: 0,
+            env_len: 0,
+            surface_len: 0,
+            head: Vec::with_capacity(512),
+            input: Vec::with_capacity(256),
+            output: Vec::with_capacity(256),
+            source_refs: Vec::new(),
+            changes: Vec::new(),
+            has_attempt: false,
+            admission: None,
+            outer: None,
+        })
+    }
+
+    #[inline]
+    fn fill(&mut self, scope: &ScopeSource<'_>, operation: Operation<'_>, parent: Option<&Self>) {
+        let (clock, ids) = match &self.ledger {
+            Some(ledger) => (&ledger.clock, &ledger.id_source),
+            None => (&Clock::Process, &IdSource::Random),
+        };
+        self.started_ticks = clock.start_ticks();
+        self.event_id = ids.event_id(clock.unix_ms(self.started_ticks));
+        self.span_id = ids.span_id();
+        self.site = operation.site;
+        self.access = operation.access;
+        self.guarantee = operation.guarantee;
+        let (tenant_id, env) = match scope {
+            ScopeSource::Context(context) => (context.tenant_id(), context.env()),
+            ScopeSource::Loose(loose) => (loose.tenant_id, loose.env),
+        };
+        let (tenant, env) = (tenant_id.as_str().as_bytes(), env.as_str().as_bytes());
+        self.tenant_len = tenant.len() as u8;
+        self.env_len = env.len() as u8;
+        self.surface_len = operation.surface.len() as u8;
+        self.head.extend_from_slice(tenant);
+        self.head.extend_from_slice(env);
+        let parent = parent.filter(|parent| self.is_of_scope_of(parent));
+        self.head.extend_from_slice(operation.surface.as_bytes());
+        match scope {
+            ScopeSource::Context(context) => {
+                let context = &*context.inner;
+                self.head.extend_from_slice(&context.fragment);
+                self.trace_id = context.trace_id;
+                self.synthesized = context.synthesized.0;
+                self.parent_span_id = match parent {
+                    Some(parent) if parent.trace_id == self.trace_id => Some(parent.span_id),
+                    _ => context.parent_span_id,
+                };
+            }
+            ScopeSource::Loose(loose) => self.fill_loose(loose, parent),
+        }
+    }
+
+    /// Whether another call has the same ledger, tenant and env. Called while `head` holds just those.
+    fn is_of_scope_of(&self, other: &Self) -> bool {
+        let is_same_ledger = match (&self.ledger, &other.ledger) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_ledger
+            && self.tenant_len == other.tenant_len
+            && self.env_len == other.env_len
+            && other.head.starts_with(&self.head)
+    }
+
+    fn fill_loose(&mut self, loose: &LooseScope<'_>, parent: Option<&Self>) {
+        let parent = parent.filter(|parent| loose.trace_id.is_none_or(|trace| trace == parent.trace_id));
+        self.parent_span_id = parent.map(|parent| parent.span_id);
+        if let Some(parent) = parent
+            && loose.request_id.is_none()
+            && loose.actor.is_none()
+        {
+            self.head.extend_from_slice(parent.fragment());
+            self.trace_id = parent.trace_id;
+            self.synthesized = parent.synthesized;
+            return;
+        }
+        let ids = self.ledger.as_ref().map(|ledger| &ledger.id_source);
+        let inherited = parent.and_then(Self::request_id);
+        self.synthesized = parent.map_or(0, |parent| parent.synthesized);
+        if loose.request_id.is_some() {
+            self.synthesized &= !Synthesized::REQUEST_ID;
+        }
+        let request_id = loose.request_id.cloned().or(inherited).unwrap_or_else(|| {
+            self.synthesized |= Synthesized::REQUEST_ID;
+            id_source::request_id(ids)
+        });
+        self.trace_id = match (loose.trace_id, parent) {
+            (Some(trace_id), _) => {
+                self.synthesized &= !Synthesized::TRACE_ID;
+                trace_id
+            }
+            (None, Some(parent)) => parent.trace_id,
+            (None, None) => {
+                self.synthesized |= Synthesized::TRACE_ID;
+                id_source::trace_id(ids)
+            }
+        };
+        write_fragment(
+            &mut self.head,
+            &FragmentParts {
+                actor_type: if loose.actor.is_some() { ActorType::User } else { ActorType::Anonymous },
+                user_id: loose.actor,
+                auth_subject: None,
+                on_behalf_of: None,
+                client_ip: None,
+                user_agent: None,
+                request_id: request_id.as_str(),
+                trace_id: self.trace_id,
+            },
+        );
+    }
+
+    fn names_len(&self) -> usize {
+        usize::from(self.tenant_len) + usize::from(self.env_len) + usize::from(self.surface_len)
+    }
+
+    /// The context's part of the line.
+    fn fragment(&self) -> &[u8] {
+        &self.head[self.names_len()..]
+    }
+
+    /// The tenant.
+    pub(crate) fn tenant(&self) -> &str {
+        std::str::from_utf8(&self.head[..usize::from(self.tenant_len)]).unwrap_or_default()
+    }
+
+    /// The request id, taken back from the context's part of the line.
+    fn request_id(&self) -> Option<RequestId> {
+        const KEY: &[u8] = b",\"request_id\":";
+        const TRACE_BYTES: usize = b",\"trace_id\":\"\"".len() + 32;
+        let fragment = self.fragment();
+        let fragment = &fragment[..fragment.len().checked_sub(TRACE_BYTES)?];
+        // In a JSON string a quote is escaped, so the key can only be found where it is a key.
+        let at = fragment.windows(KEY.len()).rposition(|window| window == KEY)?;
+        let text: String = serde_json::from_slice(&fragment[at + KEY.len()..]).ok()?;
+        RequestId::new(text).ok()
+    }
+
+    /// The record of this call.
+    fn record<'a>(&'a self, kind: Kind, end: &End<'a>) -> Record<'a> {
+        let (code, is_retryable) = end.code.unwrap_or_default();
+        Record {
+            kind,
+            outcome: end.outcome,
+            access: self.access,
+            guarantee: self.guarantee,
+            flags: if is_retryable { flag::RETRYABLE } else { 0 }
+                | if self.has_attempt { flag::HAS_ATTEMPT } else { 0 },
+            cause: None,
+            synthesized: self.synthesized,
+            completed_ticks: 0,
+            started_ticks: self.started_ticks,
+            event_id: self.event_id,
+            span_id: u64::from_be_bytes(self.span_id.to_bytes()),
+            parent_span_id: self.parent_span_id.map_or(0, |span| u64::from_be_bytes(span.to_bytes())),
+            items: end.items.unwrap_or(NO_ITEMS),
+            tenant_len: self.tenant_len,
+            env_len: self.env_len,
+            surface_len: self.surface_len,
+            head: &self.head,
+            code: code.as_bytes(),
+            message: end.message.unwrap_or_default().as_bytes(),
+            source_refs: &self.source_refs,
+            changes: &self.changes,
+            input: &self.input,
+            output: &self.output,
+        }
+    }
+
+    fn attempt_record(&self) -> Record<'_> {
+        self.record(
+            Kind::Attempt,
+            &End { outcome: Outcome::Interrupted, code: None, message: None, items: None },
+        )
     }
 
     /// Publishes the attempt of an `intent` call. After the inputs were captured, before the body.
-    pub(crate) fn attempt(&mut self) {}
+    ///
+    /// An attempt that finds no room is let go: its completion is self-contained.
+    pub(crate) fn attempt(&mut self) {
+        let Some(ledger) = &self.ledger else { return };
+        let is_taken = ledger.publish(&mut self.attempt_record(), true).is_ok();
+        self.has_attempt = is_taken;
+    }
+
+    /// Publishes the attempt of a `durable` call and begins to wait for its fsync.
+    fn ask_admission(&mut self) -> Result<Arc<DurableSlot>, LedgerUnavailable> {
+        let Some(ledger) = &self.ledger else {
+            return Err(LedgerUnavailable::new(UnavailableReason::NotInstalled));
+        };
+        if let Some(reason) = ledger.unavailable() {
+            return Err(LedgerUnavailable::new(reason));
+        }
+        let slot = ledger.await_durable(self.event_id, Kind::Attempt);
+        let mut record = self.attempt_record();
+        record.flags |= flag::IS_AWAITED;
+        if let Err(Refused(reason)) = ledger.publish(&mut record, true) {
+            ledger.waiters.take(self.event_id, Kind::Attempt);
+            return Err(LedgerUnavailable::new(reason));
+        }
+        self.has_attempt = true;
+        // The ledger may have failed between the first look and the registration.
+        if ledger.unavailable().is_some() {
+            slot.settle(Settled::Failed);
+        }
+        ledger.signal.awaited();
+        Ok(slot)
+    }
+
+    fn admitted(&self, settled: Settled) -> Result<(), LedgerUnavailable> {
+        match settled {
+            Settled::Durable => Ok(()),
+            Settled::Failed => {
+                let reason = self.ledger.as_ref().and_then(|ledger| ledger.unavailable());
+                Err(LedgerUnavailable::new(reason.unwrap_or(UnavailableReason::Failed)))
+            }
+        }
+    }
 
     /// Publishes the attempt of a `durable` call and waits for its fsync on this thread.
     pub(crate) fn admit_blocking(&mut self) -> Result<(), LedgerUnavailable> {
-        Ok(())
+        let slot = self.ask_admission()?;
+        self.admitted(slot.wait())
     }
 
     /// The same by waker.
-    pub(crate) fn poll_admit(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), LedgerUnavailable>> {
-        Poll::Ready(Ok(()))
+    pub(crate) fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LedgerUnavailable>> {
+        let slot = match self.admission.take() {
+            Some(slot) => slot,
+            None => self.ask_admission()?,
+        };
+        match slot.poll(cx) {
+            Poll::Ready(settled) => Poll::Ready(self.admitted(settled)),
+            Poll::Pending => {
+                self.admission = Some(slot);
+                Poll::Pending
+            }
+        }
     }
 
-    /// Writes the completion. Never waits for the disk.
-    pub(crate) fn finish(self: Box<Self>, _end: &End<'_>) {}
+    fn mark_site(&self, outcome: Outcome) {
+        if let Some(site) = self.site {
+            site.mark(if outcome.is_failure() { 1 | 4 } else { 1 | 2 });
+        }
+    }
+
+    /// Writes the completion. Never waits for the disk; waits for room in the journal, within the
+    /// thread's budget, unless the call was dropped or is unwinding.
+    #[inline]
+    pub(crate) fn finish(self: Box<Self>, end: &End<'_>) {
+        self.mark_site(end.outcome);
+        let may_wait = !matches!(end.outcome, Outcome::Panic | Outcome::Cancelled);
+        match &self.ledger {
+            Some(ledger) => {
+                // What is refused is counted by `publish`.
+                let _ = ledger.publish(&mut self.record(Kind::Completion, end), may_wait);
+            }
+            None => pending::keep(&mut self.record(Kind::Completion, end)),
+        }
+        self.put_back();
+    }
+
+    fn finish_awaited(self: Box<Self>, end: &End<'_>) -> Option<Arc<DurableSlot>> {
+        self.mark_site(end.outcome);
+        let slot = match &self.ledger {
+            None => {
+                pending::keep(&mut self.record(Kind::Completion, end));
+                None
+            }
+            Some(ledger) => {
+                let slot = ledger.await_durable(self.event_id, Kind::Completion);
+                let mut record = self.record(Kind::Completion, end);
+                record.flags |= flag::IS_AWAITED;
+                let is_taken = ledger.publish(&mut record, true).is_ok();
+                if !is_taken || ledger.unavailable().is_some() {
+                    ledger.waiters.take(self.event_id, Kind::Completion);
+                    slot.settle(Settled::Failed);
+                }
+                ledger.signal.awaited();
+                Some(slot)
+            }
+        };
+        self.put_back();
+        slot
+    }
 
     /// Writes the completion of a `durable` call and waits for its fsync on this thread.
-    pub(crate) fn finish_blocking(self: Box<Self>, _end: &End<'_>) {}
+    pub(crate) fn finish_blocking(self: Box<Self>, end: &End<'_>) {
+        if let Some(slot) = self.finish_awaited(end) {
+            slot.wait();
+        }
+    }
 
     /// The same by waker: the completion is written at once, the future waits for the fsync.
-    pub(crate) fn finish_durable(self: Box<Self>, _end: &End<'_>) -> DurableWait {
-        DurableWait
+    pub(crate) fn finish_durable(self: Box<Self>, end: &End<'_>) -> DurableWait {
+        DurableWait { slot: self.finish_awaited(end) }
+    }
+
+    /// Gives the state back to this thread's pool.
+    #[inline]
+    fn put_back(mut self: Box<Self>) {
+        for section in
+            [&mut self.head, &mut self.input, &mut self.output, &mut self.source_refs, &mut self.changes]
+        {
+            section.clear();
+            if section.capacity() > KEPT_SECTION_BYTES {
+                section.shrink_to(KEPT_SECTION_BYTES);
+            }
+        }
+        self.site = None;
+        self.has_attempt = false;
+        self.admission = None;
+        self.parent_span_id = None;
+        lease::put_back(self);
     }
 }
 
+const FALLBACK_SPAN: SpanId = match SpanId::from_bytes([1; 8]) {
+    Some(id) => id,
+    None => panic!("not zero"),
+};
+
+const FALLBACK_TRACE: TraceId = match TraceId::from_bytes([1; 16]) {
+    Some(id) => id,
+    None => panic!("not zero"),
+};
+
 /// Waits until a completion is durable, or until the ledger has failed. Dropping it waits no longer.
-pub(crate) struct DurableWait;
+#[derive(Default)]
+pub(crate) struct DurableWait {
+    slot: Option<Arc<DurableSlot>>,
+}
 
 impl Future for DurableWait {
     type Output = ();
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.slot {
+            Some(slot) => slot.poll(cx).map(|_| ()),
+            None => Poll::Ready(()),
+        }
     }
 }

@@ -5,15 +5,19 @@
 // Generated code names this crate from the root; so does the crate's own use of the attribute.
 extern crate self as dataset_events;
 
+mod clock;
 mod context;
 mod draft;
 mod error_code;
 mod event;
 mod id_source;
 mod ids;
+mod journal;
 mod ledger;
 mod log;
+mod pending;
 mod surface;
+pub mod testing;
 
 pub use context::{AsEnv, AsTenant, ContextBuilder, HasRequestContext, RequestContext};
 pub use dataset_events_macros::{ErrorCode, dataset_event};
@@ -26,7 +30,9 @@ pub use ids::{
     AuthSubject, Env, EventId, InvalidId, InvalidIdReason, LedgerId, RequestId, Scope, SpanId, TenantId,
     TraceId, UserId,
 };
-pub use ledger::Ledger;
+pub use ledger::{
+    Drained, Health, InstallError, Ledger, LedgerError, LedgerOptions, LedgerStats, OnUnavailable, OpenError,
+};
 pub use log::LogPosition;
 pub use log::checkpoint::{Checkpoint, CheckpointReason};
 pub use log::heads::StreamHead;

@@ -1,0 +1,219 @@
+//! System calls that the standard library does not have.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Mapped memory, readable and writable, unmapped on drop.
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+    is_file: bool,
+}
+
+// SAFETY: the mapping is plain memory that outlives every pointer handed out by `Arena`, which owns it;
+// who may write where is the arena's protocol.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of a file, shared.
+    pub(crate) fn file(file: &File, len: usize) -> io::Result<Self> {
+        Self::map(len, libc::MAP_SHARED, file.as_raw_fd(), true)
+    }
+
+    /// Maps `len` bytes of zeroed memory that no file stands behind.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
+        Self::map(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1, false)
+    }
+
+    fn map(len: usize, flags: i32, fd: i32, is_file: bool) -> io::Result<Self> {
+        // SAFETY: a fresh mapping at an address the kernel chooses overlaps nothing.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
+        let mapping = Self { base, len, is_file };
+        // A child of fork must not see, let alone write, its parent's journal.
+        mapping.advise(0, len, libc::MADV_DONTFORK)?;
+        Ok(mapping)
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Faults the pages in for writing, so that no caller pays for it. A kernel before 5.14 does not
+    /// know the advice; then the first write of each page costs a fault, and nothing else changes.
+    pub(crate) fn populate(&self, offset: usize, len: usize) {
+        if self.is_file {
+            let _ = self.advise(offset, len, libc::MADV_POPULATE_WRITE);
+        }
+    }
+
+    fn advise(&self, offset: usize, len: usize, advice: i32) -> io::Result<()> {
+        debug_assert!(offset + len <= self.len);
+        // SAFETY: the range lies in the mapping; none of the advices used discards its contents here.
+        let result = unsafe { libc::madvise(self.base().add(offset).cast(), len, advice) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the owner of the mapping goes, and with it every way to a pointer into it. In a forked
+        // child the range was never mapped, and unmapping nothing is no error.
+        unsafe {
+            libc::munmap(self.base().cast(), self.len);
+        }
+    }
+}
+
+/// Allocates the blocks of a file, so that writing to its mapping cannot find the disk full.
+pub(crate) fn allocate(file: &File, len: u64) -> io::Result<()> {
+    let len = i64::try_from(len).map_err(io::Error::other)?;
+    loop {
+        // SAFETY: the descriptor is open for the duration of the call.
+        let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len) };
+        if result == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// File systems on which a shared mapping of an allocated file can still find the disk full, or lose
+/// writes behind the kernel's back. Magic numbers as in statfs(2).
+const UNFIT_FILE_SYSTEMS: &[(i64, &str)] = &[
+    (0x9123_683e, "btrfs"),
+    (0x2fc1_2fc1, "zfs"),
+    (0x6969, "nfs"),
+    (0x6573_5546, "fuse"),
+    (0xff53_4d42, "cifs"),
+    (0xfe53_4d42, "smb2"),
+    (0x0102_1997, "9p"),
+];
+
+/// The name of the file system at `path` when a journal must not lie on it.
+pub(crate) fn unfit_file_system(path: &Path) -> io::Result<Option<&'static str>> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: path is a C string and stat is written by the call when it returns 0.
+    let kind = unsafe {
+        if libc::statfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        i64::from(stat.assume_init().f_type)
+    };
+    Ok(UNFIT_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name))
+}
+
+/// Takes an exclusive lock on a whole file; false when another process holds one.
+///
+/// An open-file-description lock (fcntl `F_OFD_SETLK`): it belongs to this descriptor, is not lost when
+/// another descriptor of the same file is closed, and ends with the process.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: an all-zero flock is a valid value; the fields that matter are set below.
+    let mut request: libc::flock = unsafe { std::mem::zeroed() };
+    request.l_type = libc::F_WRLCK as libc::c_short;
+    request.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open and the request outlives the call.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &request) };
+    if result == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// A word that reads 1 in the process that made it and 0 in every child forked from it.
+pub(crate) struct LiveWord {
+    page: NonNull<AtomicU32>,
+    len: usize,
+}
+
+// SAFETY: the word is an atomic in memory that lives as long as this value.
+unsafe impl Send for LiveWord {}
+// SAFETY: as above.
+unsafe impl Sync for LiveWord {}
+
+impl LiveWord {
+    pub(crate) fn new() -> io::Result<Self> {
+        let len = 4096;
+        // SAFETY: a fresh anonymous mapping; MADV_WIPEONFORK zeroes it in a child and nowhere else.
+        let page = unsafe {
+            let page = libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            if page == libc::MAP_FAILED {
+                return Err(io::Error::last_os_error());
+            }
+            if libc::madvise(page, len, libc::MADV_WIPEONFORK) != 0 {
+                let error = io::Error::last_os_error();
+                libc::munmap(page, len);
+                return Err(error);
+            }
+            page
+        };
+        let page = NonNull::new(page.cast::<AtomicU32>()).ok_or_else(|| io::Error::other("mapped at 0"))?;
+        let word = Self { page, len };
+        word.word().store(1, Ordering::Relaxed);
+        Ok(word)
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        // SAFETY: the page is mapped, aligned and zero-initialised, and lives as long as self.
+        unsafe { self.page.as_ref() }
+    }
+
+    /// Whether this is the process that opened the ledger.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        self.word().load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Drop for LiveWord {
+    fn drop(&mut self) {
+        // SAFETY: nothing refers to the page once its owner goes.
+        unsafe {
+            libc::munmap(self.page.as_ptr().cast(), self.len);
+        }
+    }
+}
+
+/// The host's name, for the writer's instance.
+pub(crate) fn host_name() -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the buffer is writable for its length less one, so that a zero always ends it.
+    let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
+    match (result, std::str::from_utf8(&buffer[..len])) {
+        (0, Ok(name)) if !name.is_empty() => name.to_owned(),
+        _ => "localhost".to_owned(),
+    }
+}

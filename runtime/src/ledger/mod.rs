@@ -1,0 +1,270 @@
+//! The ledger: one directory, one writing process.
+
+mod error;
+mod log_writer;
+mod open;
+mod options;
+pub(crate) mod recover;
+mod root;
+mod sequencer;
+pub(crate) mod shared;
+pub(crate) mod waiters;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use self::error::{InstallError, LedgerError, OpenError};
+pub(crate) use self::options::{Fixed, Memory};
+pub use self::options::{LedgerOptions, OnUnavailable};
+pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
+use crate::context::ContextBuilder;
+use crate::ids::{Env, InvalidId, LedgerId, TenantId};
+use crate::log::storage::Storage;
+
+/// An open ledger. Clones share it; the last one to go flushes and closes it.
+///
+/// One process writes a ledger; several processes that open the same root each get a ledger of their own.
+#[derive(Clone)]
+pub struct Ledger {
+    pub(crate) owner: Arc<Owner>,
+}
+
+/// What ends with the ledger.
+pub(crate) struct Owner {
+    pub(crate) shared: Arc<LedgerShared>,
+    pub(crate) storage: Arc<dyn Storage>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held for its lock on the ledger's directory; given back at close.
+    lock_file: Mutex<Option<std::fs::File>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Owner {
+    /// Flushes, ends the threads and gives the directory back. Later calls are counted, not recorded.
+    fn close(&self) {
+        if !self.shared.arena.is_live() {
+            // A forked child has neither the threads nor the mapping.
+            return;
+        }
+        self.shared.set_closed();
+        self.shared.signal.close();
+        for thread in lock(&self.threads).drain(..) {
+            let _ = thread.join();
+        }
+        crate::journal::lease::give_up(&self.shared);
+        lock(&self.lock_file).take();
+    }
+}
+
+/// How an open ledger fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// It takes calls of every guarantee.
+    Green,
+    /// The journal is full; calls that find no room are counted and become `ledger.gap` events.
+    Shedding,
+    /// A write or an fsync failed: `durable` calls are refused until the ledger is opened again.
+    Failed {
+        /// What was attempted, on what, and why it failed.
+        reason: String,
+    },
+    /// It was closed.
+    Closed,
+}
+
+/// Counters of an open ledger, since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerStats {
+    /// Events in the log, durable.
+    pub events: u64,
+    /// Groups that were made durable, each by one fdatasync.
+    pub groups: u64,
+    /// Bytes of the log that were made durable.
+    pub log_bytes: u64,
+    /// How long the last group took to write and fsync, in nanoseconds.
+    pub last_group_ns: u64,
+    /// Calls whose event found no room.
+    pub shed: u64,
+    /// Times that a call waited for room in the journal.
+    pub waits: u64,
+    /// Events with ids that were made up.
+    pub synthesized: u64,
+    /// Attempts whose event is not in the log yet.
+    pub open_attempts: u64,
+    /// Blocks of the journal that threads can lease, in all.
+    pub journal_blocks: u32,
+    /// Blocks of the journal that are free.
+    pub journal_blocks_free: u32,
+    /// Calls that came after the ledger was closed.
+    pub after_close: u64,
+}
+
+/// What [`Ledger::drain`] reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Whether everything recorded before the call is in the log, durable.
+    pub is_complete: bool,
+    /// Events that were made durable while draining.
+    pub events: u64,
+}
+
+impl Ledger {
+    /// Opens a ledger for development and installs it in this process.
+    ///
+    /// Its root is `dataset-events` in the target directory of the build.
+    ///
+    /// # Errors
+    ///
+    /// As [`LedgerOptions::open`], and [`OpenError::Install`] when a ledger is installed already.
+    pub fn dev() -> Result<Self, OpenError> {
+        let ledger = Self::options().root(root::dev_root()).open()?;
+        ledger.install().map_err(OpenError::Install)?;
+        Ok(ledger)
+    }
+
+    /// Opens a ledger of a root with default options. Install it, or give it to contexts.
+    ///
+    /// # Errors
+    ///
+    /// As [`LedgerOptions::open`].
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::options().root(root).open()
+    }
+
+    /// Options to open a ledger with.
+    pub fn options() -> LedgerOptions {
+        LedgerOptions::default()
+    }
+
+    /// Makes this the ledger of the process: calls that bring no ledger of their own record to it, and
+    /// it takes over the events that waited for one.
+    ///
+    /// # Errors
+    ///
+    /// [`InstallError`] when another ledger is installed; a process has one for its lifetime.
+    pub fn install(&self) -> Result<(), InstallError> {
+        if crate::pending::install(&self.owner.shared) { Ok(()) } else { Err(InstallError) }
+    }
+
+    /// The ledger's id: the name of its directory in the root.
+    pub fn id(&self) -> LedgerId {
+        self.owner.shared.ledger_id
+    }
+
+    /// The ledger's directory; `None` when it lies in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.owner.storage.path()
+    }
+
+    /// Begins a context that records to this ledger.
+    pub fn context<T, E>(&self, tenant: T, env: E) -> ContextBuilder
+    where
+        T: TryInto<TenantId, Error: Into<InvalidId>>,
+        E: TryInto<Env, Error: Into<InvalidId>>,
+    {
+        ContextBuilder::new(tenant, env, Some(Arc::clone(&self.owner.shared)))
+    }
+
+    /// Waits until every call that has returned is in the log, durable.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the log could not be written, or the ledger is closed.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        self.flush_until(None).map(|_| ())
+    }
+
+    /// As [`flush`](Self::flush), for at most `deadline`; says what was reached.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError`] when the log could not be written, or the ledger is closed.
+    pub fn drain(&self, deadline: Duration) -> Result<Drained, LedgerError> {
+        let before = self.owner.shared.counts.events.load(Ordering::Relaxed);
+        let is_complete = self.flush_until(Some(Instant::now() + deadline))?;
+        let events = self.owner.shared.counts.events.load(Ordering::Relaxed) - before;
+        Ok(Drained { is_complete, events })
+    }
+
+    fn flush_until(&self, deadline: Option<Instant>) -> Result<bool, LedgerError> {
+        let shared = &self.owner.shared;
+        if !shared.arena.is_live() {
+            return Err(LedgerError::Forked);
+        }
+        if shared.is_closed() {
+            return Err(LedgerError::Closed);
+        }
+        let cut = shared.signal.request_cut();
+        let is_done = shared.signal.wait_for_cut(cut, deadline);
+        self.check()?;
+        Ok(is_done)
+    }
+
+    fn check(&self) -> Result<(), LedgerError> {
+        match lock(&self.owner.shared.failure).as_ref() {
+            Some(reason) => Err(LedgerError::Failed { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Flushes and closes the ledger for every clone; its directory can be opened again.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Failed`] when something could not be written; it is still in the journal, and the
+    /// next open puts it into the log.
+    pub fn close(self) -> Result<(), LedgerError> {
+        self.owner.close();
+        self.check()
+    }
+
+    /// How the ledger fares.
+    pub fn health(&self) -> Health {
+        let shared = &self.owner.shared;
+        if let Some(reason) = lock(&shared.failure).clone() {
+            return Health::Failed { reason };
+        }
+        if shared.is_closed() {
+            return Health::Closed;
+        }
+        if shared.is_shedding() { Health::Shedding } else { Health::Green }
+    }
+
+    /// Counters since the ledger was opened.
+    pub fn stats(&self) -> LedgerStats {
+        let shared = &self.owner.shared;
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        let counts = &shared.counts;
+        LedgerStats {
+            events: read(&counts.events),
+            groups: read(&counts.groups),
+            log_bytes: read(&counts.log_bytes),
+            last_group_ns: read(&counts.fsync_ns),
+            shed: read(&counts.shed),
+            waits: read(&counts.waits),
+            synthesized: read(&counts.synthesized),
+            open_attempts: read(&counts.open_attempts),
+            journal_blocks: shared.arena.layout().lease_blocks(),
+            journal_blocks_free: shared.arena.free_blocks(),
+            after_close: read(&counts.after_close),
+        }
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("id", &self.id()).field("path", &self.path()).finish_non_exhaustive()
+    }
+}

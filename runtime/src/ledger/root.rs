@@ -1,0 +1,129 @@
+//! Roots: directories of ledgers, each written by one process at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+use crate::ids::LedgerId;
+use crate::journal::os;
+use crate::log::identity::IDENTITY_NAME;
+
+/// A ledger's directory, locked for this process.
+pub(crate) struct Taken {
+    pub(crate) ledger_id: LedgerId,
+    pub(crate) directory: PathBuf,
+    pub(crate) lock_file: File,
+    pub(crate) is_new: bool,
+}
+
+fn failed(what: &str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let attempted = format!("{what} {}", path.display());
+    |source| OpenError::Io { attempted, source }
+}
+
+/// The root of [`Ledger::dev`](crate::Ledger::dev).
+pub(crate) fn dev_root() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = named.or_else(|| {
+        let program = std::env::current_exe().ok()?;
+        program.ancestors().find(|folder| folder.ends_with("target")).map(Path::to_owned)
+    });
+    target.unwrap_or_else(|| PathBuf::from("target")).join("dataset-events")
+}
+
+/// The ledgers of a root, oldest first.
+fn ledgers(root: &Path) -> Result<Vec<(LedgerId, PathBuf)>, OpenError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).map_err(failed("list the root", root))? {
+        let path = entry.map_err(failed("list the root", root))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Ok(ledger_id) = name.parse::<LedgerId>()
+            && path.join("lock").exists()
+        {
+            found.push((ledger_id, path));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn lock(directory: &Path) -> Result<Option<File>, OpenError> {
+    let path = directory.join("lock");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed("open the lock", &path))?;
+    Ok(os::try_lock(&file).map_err(failed("lock", &path))?.then_some(file))
+}
+
+/// Takes the oldest ledger of the root that no process has open, or makes a new one.
+pub(crate) fn take(root: &Path, new_id: impl FnOnce() -> LedgerId) -> Result<Taken, OpenError> {
+    fs::create_dir_all(root).map_err(failed("create the root", root))?;
+    for (ledger_id, directory) in ledgers(root)? {
+        if let Some(lock_file) = lock(&directory)? {
+            let is_new = !directory.join(IDENTITY_NAME).exists();
+            return Ok(Taken { ledger_id, directory, lock_file, is_new });
+        }
+    }
+    let ledger_id = new_id();
+    let directory = root.join(ledger_id.to_string());
+    fs::create_dir_all(&directory).map_err(failed("create the ledger", &directory))?;
+    match lock(&directory)? {
+        Some(lock_file) => Ok(Taken { ledger_id, directory, lock_file, is_new: true }),
+        None => Err(OpenError::Io {
+            attempted: format!("lock the new ledger {}", directory.display()),
+            source: io::Error::other("another process took it"),
+        }),
+    }
+}
+
+/// Locks the other ledgers of the root that no process has open: what dead processes left.
+pub(crate) fn leftovers(root: &Path, own: LedgerId) -> Result<Vec<Taken>, OpenError> {
+    let mut left = Vec::new();
+    for (ledger_id, directory) in ledgers(root)? {
+        if ledger_id == own || !directory.join(IDENTITY_NAME).exists() {
+            continue;
+        }
+        if let Some(lock_file) = lock(&directory)? {
+            left.push(Taken { ledger_id, directory, lock_file, is_new: false });
+        }
+    }
+    Ok(left)
+}
+
+/// The secret under which captured values are hashed: one for all ledgers of a root, so that the same
+/// value of a tenant has the same hash in each.
+pub(crate) fn secret(root: &Path) -> Result<[u8; 32], OpenError> {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let path = root.join("secret");
+    let mut fresh = [0; 32];
+    getrandom::fill(&mut fresh).map_err(|error| OpenError::Io {
+        attempted: "get random bytes for the root's secret".to_owned(),
+        source: io::Error::other(error),
+    })?;
+    // A file that appears under its name is whole: another process may read it at once.
+    let temporary = root.join(format!("secret.{}", std::process::id()));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(&fresh)?;
+        file.sync_all()?;
+        match fs::hard_link(&temporary, &path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => fs::remove_file(&temporary),
+        }
+    };
+    if !path.exists() {
+        write().map_err(failed("write", &path))?;
+    }
+    let mut secret = [0; 32];
+    File::open(&path)
+        .and_then(|mut file| file.read_exact(&mut secret))
+        .map_err(failed("read 32 bytes of", &path))?;
+    Ok(secret)
+}
