@@ -5,8 +5,14 @@
 // Generated code names this crate from the root; so does the crate's own use of the attribute.
 extern crate self as dataset_events;
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod call;
+mod capture;
 mod clock;
 mod context;
+mod current;
 mod draft;
 mod error_code;
 mod event;
@@ -20,6 +26,7 @@ mod surface;
 pub mod testing;
 
 pub use context::{AsEnv, AsTenant, ContextBuilder, HasRequestContext, RequestContext};
+pub use current::{Current, current};
 pub use dataset_events_macros::{ErrorCode, dataset_event};
 pub use error_code::{Code, ErrorCode, LedgerUnavailable, UnavailableReason};
 pub use event::{

@@ -157,6 +157,10 @@ pub struct Site {
 }
 
 impl Site {
+    pub(crate) const ENTERED: u8 = 1;
+    pub(crate) const SUCCEEDED: u8 = 2;
+    pub(crate) const FAILED: u8 = 4;
+
     #[doc(hidden)]
     #[allow(clippy::too_many_arguments, reason = "called by generated code alone")]
     pub const fn new(
@@ -197,17 +201,17 @@ impl Site {
 
     /// Whether this process has called the function.
     pub fn was_entered(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) & 1 != 0
+        self.seen.load(Ordering::Relaxed) & Self::ENTERED != 0
     }
 
     /// Whether this process has seen the function succeed.
     pub fn was_ok(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) & 2 != 0
+        self.seen.load(Ordering::Relaxed) & Self::SUCCEEDED != 0
     }
 
     /// Whether this process has seen the function fail.
     pub fn has_failed(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) & 4 != 0
+        self.seen.load(Ordering::Relaxed) & Self::FAILED != 0
     }
 
     /// Marks what was seen; a plain load first, so that a hot site's cache line stays shared.

@@ -1,0 +1,274 @@
+//! From the program's values to the JSON of an event: bounded, and never able to disturb the call.
+//!
+//! The program's `Serialize`, `Display` and `Debug` run under `catch_unwind` and write straight into the
+//! section of their call, which nobody else can reach meanwhile. A field that fails is rolled back to
+//! `{"$error":"capture"}`; a section beyond 64 KiB becomes `{"$omitted":{"bytes":N,"sha256":".."}}`.
+
+use std::cell::Cell;
+use std::fmt::{self, Debug, Display};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sha2::{Digest, Sha256};
+
+mod forms;
+mod lists;
+
+pub use forms::{ByDebug, ByDisplay, Capture, Debuggable, Displayable, Hashed, Masked, Ser, Serializable};
+pub(crate) use lists::{detached_id, push_change, push_source_ref, set_member, write_source_ref};
+
+use crate::draft::CallState;
+use crate::ids::encode_hex;
+use crate::ledger::LedgerShared;
+use crate::surface::CapturedField;
+
+/// The greatest size of one section (input, output, source refs, changes), in bytes.
+pub(crate) const MAX_SECTION_BYTES: usize = 64 * 1024;
+
+/// How much of an oversized section is still read, to hash it.
+const MAX_HASHED_BYTES: u64 = 1024 * 1024;
+
+/// The longest error message that is kept, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024;
+
+const FAILED: &[u8] = br#"{"$error":"capture"}"#;
+
+/// A value that could not be captured.
+#[derive(Debug)]
+pub struct Failed;
+
+/// Whose key hashes values.
+#[derive(Clone, Copy)]
+pub(crate) struct Tenant<'a> {
+    ledger: &'a LedgerShared,
+    tenant_id: &'a str,
+}
+
+impl Tenant<'_> {
+    fn key(self) -> Option<[u8; 32]> {
+        Some(self.ledger.tenant_key(self.tenant_id))
+    }
+}
+
+/// Where captured values are written: one section of one call, bounded.
+pub struct Sink<'a> {
+    section: &'a mut Vec<u8>,
+    overflow: Option<Box<Overflow>>,
+    tenant: Option<Tenant<'a>>,
+}
+
+impl Debug for Sink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").field("len_bytes", &self.section.len()).finish_non_exhaustive()
+    }
+}
+
+/// What is left of a section that grew too large.
+struct Overflow {
+    hasher: Sha256,
+    bytes: u64,
+    is_partial: bool,
+}
+
+impl<'a> Sink<'a> {
+    fn new(section: &'a mut Vec<u8>, tenant: Option<Tenant<'a>>) -> Self {
+        Self { section, overflow: None, tenant }
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        if self.overflow.is_none() && self.section.len() + bytes.len() <= MAX_SECTION_BYTES {
+            self.section.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.put_beyond(bytes)
+    }
+
+    #[cold]
+    fn put_beyond(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        let section = &mut *self.section;
+        let overflow = self.overflow.get_or_insert_with(|| {
+            let mut hasher = Sha256::new();
+            hasher.update(&*section);
+            let bytes = section.len() as u64;
+            section.clear();
+            Box::new(Overflow { hasher, bytes, is_partial: false })
+        });
+        let room = MAX_HASHED_BYTES.saturating_sub(overflow.bytes);
+        let taken = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        overflow.hasher.update(&bytes[..taken]);
+        overflow.bytes += taken as u64;
+        if taken < bytes.len() {
+            overflow.is_partial = true;
+            return Err(Failed);
+        }
+        Ok(())
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.overflow.as_ref().is_some_and(|overflow| overflow.is_partial)
+    }
+
+    fn tenant(&self) -> Option<Tenant<'a>> {
+        self.tenant
+    }
+
+    /// Writes a value; one that fails or panics leaves the marker instead.
+    fn value(&mut self, value: &dyn Capture) {
+        let start = self.section.len();
+        let captured = catch_unwind(AssertUnwindSafe(|| value.capture(self)));
+        if matches!(captured, Ok(Ok(()))) || self.is_exhausted() {
+            return;
+        }
+        // Once the section is only hashed there is nothing to roll back.
+        if self.overflow.is_none() {
+            self.section.truncate(start);
+        }
+        let _ = self.put(FAILED);
+    }
+
+    fn close(self) {
+        let Some(overflow) = self.overflow else { return };
+        self.section.clear();
+        write_omitted(self.section, overflow.hasher, overflow.bytes, overflow.is_partial);
+    }
+}
+
+/// `partial` says that more bytes would have followed those that were hashed.
+fn write_omitted(section: &mut Vec<u8>, hasher: Sha256, bytes: u64, is_partial: bool) {
+    let mut hex = [0; 64];
+    encode_hex(&hasher.finalize(), &mut hex);
+    section.extend_from_slice(br#"{"$omitted":{"bytes":"#);
+    section.extend_from_slice(bytes.to_string().as_bytes());
+    section.extend_from_slice(br#","sha256":""#);
+    section.extend_from_slice(&hex);
+    section.push(b'"');
+    if is_partial {
+        section.extend_from_slice(br#","partial":true"#);
+    }
+    section.extend_from_slice(b"}}");
+}
+
+impl io::Write for Sink<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes).map_err(|Failed| io::ErrorKind::WriteZero.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn tenant_of<'a>(ledger: Option<&'a LedgerShared>, head: &'a [u8], tenant_len: u8) -> Option<Tenant<'a>> {
+    let tenant_id = std::str::from_utf8(head.get(..usize::from(tenant_len))?).ok()?;
+    Some(Tenant { ledger: ledger?, tenant_id })
+}
+
+/// Writes the inputs of a site.
+pub(crate) fn write_input(state: &mut CallState, fields: &[CapturedField], values: &[&dyn Capture]) {
+    let tenant = tenant_of(state.ledger.as_deref(), &state.head, state.tenant_len);
+    write_fields(&mut state.input, tenant, fields, values);
+}
+
+/// Writes the outputs of a site, after what the body added.
+pub(crate) fn write_output(state: &mut CallState, fields: &[CapturedField], values: &[&dyn Capture]) {
+    if state.output.is_empty() {
+        let tenant = tenant_of(state.ledger.as_deref(), &state.head, state.tenant_len);
+        write_fields(&mut state.output, tenant, fields, values);
+        return;
+    }
+    for (field, value) in fields.iter().zip(values) {
+        let mut bytes = Vec::new();
+        let tenant = tenant_of(state.ledger.as_deref(), &state.head, state.tenant_len);
+        write_value(&mut bytes, tenant, *value);
+        set_member(&mut state.output, field.name, &bytes);
+    }
+}
+
+fn write_fields(
+    section: &mut Vec<u8>,
+    tenant: Option<Tenant<'_>>,
+    fields: &[CapturedField],
+    values: &[&dyn Capture],
+) {
+    let mut sink = Sink::new(section, tenant);
+    let mut before = b"{\"";
+    for (field, value) in fields.iter().zip(values) {
+        // A failed write here means that even the hash is complete; nothing more is taken.
+        let key = sink.put(before).and_then(|()| sink.put(field.name.as_bytes()));
+        if key.and_then(|()| sink.put(b"\":")).is_err() {
+            break;
+        }
+        before = b",\"";
+        sink.value(*value);
+    }
+    let _ = sink.put(b"}");
+    sink.close();
+}
+
+fn write_value(section: &mut Vec<u8>, tenant: Option<Tenant<'_>>, value: &dyn Capture) {
+    let mut sink = Sink::new(section, tenant);
+    sink.value(value);
+    sink.close();
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A value that is written before it is known where it goes.
+#[derive(Debug)]
+pub(crate) struct Detached(Vec<u8>);
+
+impl std::ops::Deref for Detached {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.0);
+        bytes.clear();
+        let _ = SCRATCH.try_with(|scratch| scratch.set(bytes));
+    }
+}
+
+/// The thread's scratch buffer; a fresh one when that is in use.
+fn scratch() -> Vec<u8> {
+    SCRATCH.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Writes a value into the thread's scratch buffer.
+pub(crate) fn detached(value: &dyn Capture) -> Detached {
+    let mut bytes = scratch();
+    write_value(&mut bytes, None, value);
+    Detached(bytes)
+}
+
+/// The message of an error, bounded; what its `Display` wrote before it failed or panicked.
+pub(crate) fn message(error: &dyn Display) -> String {
+    struct Bounded(String);
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = MAX_MESSAGE_BYTES - self.0.len();
+            let mut end = room.min(text.len());
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            self.0.push_str(&text[..end]);
+            if end < text.len() { Err(fmt::Error) } else { Ok(()) }
+        }
+    }
+    let mut text = Bounded(String::new());
+    let _ = catch_unwind(AssertUnwindSafe(|| fmt::write(&mut text, format_args!("{error}"))));
+    text.0
+}

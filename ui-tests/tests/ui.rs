@@ -1,0 +1,6 @@
+//! What must compile, and what must not.
+
+#[test]
+fn pass() {
+    trybuild::TestCases::new().pass("cases/pass/*.rs");
+}
