@@ -21,6 +21,11 @@ impl Anchor {
         ((u128::from(ticks) * u128::from(self.ns_per_tick_q32)) >> 32) as u64
     }
 
+    /// A span of nanoseconds in ticks.
+    fn ns_to_ticks(&self, ns: u64) -> u64 {
+        ((u128::from(ns) << 32) / u128::from(self.ns_per_tick_q32)) as u64
+    }
+
     /// The wall-clock time of a tick, in microseconds since 1970.
     #[inline]
     pub(crate) fn wall_us(&self, ticks: u64) -> i64 {
@@ -37,7 +42,7 @@ impl Anchor {
 #[derive(Debug)]
 pub(crate) enum Clock {
     /// The machine's.
-    Process,
+    Process(&'static ProcessClock),
     /// Advances by a fixed step at each reading, from a fixed start: for reproducible runs.
     Stepped {
         /// The wall-clock time of tick 0, in nanoseconds since 1970.
@@ -50,11 +55,16 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    /// The machine's clock.
+    pub(crate) fn process() -> Self {
+        Self::Process(process())
+    }
+
     /// The time at which a call begins.
     #[inline]
     pub(crate) fn start_ticks(&self) -> u64 {
         match self {
-            Self::Process => ticks::now(process().source),
+            Self::Process(clock) => ticks::now(clock.source),
             Self::Stepped { step_ns, now, .. } => now.fetch_add(*step_ns, Ordering::AcqRel) + step_ns,
         }
     }
@@ -63,7 +73,7 @@ impl Clock {
     #[inline]
     pub(crate) fn end_ticks(&self) -> u64 {
         match self {
-            Self::Process => ticks::now_ordered(process().source),
+            Self::Process(clock) => ticks::now_ordered(clock.source),
             Self::Stepped { step_ns, now, .. } => now.fetch_add(*step_ns, Ordering::AcqRel) + step_ns,
         }
     }
@@ -71,7 +81,7 @@ impl Clock {
     /// The cut time of a group; see [`ticks::now_before_reads`]. Does not advance a stepped clock.
     pub(crate) fn cut_ticks(&self) -> u64 {
         match self {
-            Self::Process => ticks::now_before_reads(process().source),
+            Self::Process(clock) => ticks::now_before_reads(clock.source),
             Self::Stepped { now, .. } => now.load(Ordering::SeqCst),
         }
     }
@@ -80,19 +90,27 @@ impl Clock {
     #[inline]
     pub(crate) fn anchor(&self) -> Anchor {
         match self {
-            Self::Process => process().load(),
+            Self::Process(clock) => clock.load(),
             Self::Stepped { start_ns, .. } => {
                 Anchor { ticks: 0, wall_ns: *start_ns, ns_per_tick_q32: 1 << 32 }
             }
         }
     }
 
-    /// Unix milliseconds at a tick, for new ids. An anchor over a second old is not trusted.
-    #[inline]
+    /// Unix milliseconds at a tick, for new ids, and the ticks behind it with the same answer. An anchor
+    /// over a second old is not trusted.
+    pub(crate) fn unix_ms_until(&self, at: u64) -> (u64, u64) {
+        let anchor = self.anchor();
+        let unix_ms = self.unix_ms(at);
+        let left_ns = 1_000_000 - (anchor.wall_us(at).rem_euclid(1_000) as u64) * 1_000;
+        (unix_ms, at.saturating_add(anchor.ns_to_ticks(left_ns.saturating_sub(1_000))))
+    }
+
+    /// Unix milliseconds at a tick.
     pub(crate) fn unix_ms(&self, at: u64) -> u64 {
         let anchor = self.anchor();
         let age = anchor.ticks_to_ns(at.saturating_sub(anchor.ticks));
-        if age > 1_000_000_000 && matches!(self, Self::Process) {
+        if age > 1_000_000_000 && matches!(self, Self::Process(_)) {
             return ticks::wall_ns() / 1_000_000;
         }
         (anchor.wall_us(at) / 1_000) as u64
@@ -102,14 +120,15 @@ impl Clock {
     /// the ticks since the last one, in nanoseconds.
     pub(crate) fn renew_anchor(&self) -> i64 {
         match self {
-            Self::Process => process().renew(),
+            Self::Process(clock) => clock.renew(),
             Self::Stepped { .. } => 0,
         }
     }
 }
 
 /// The process's anchor behind a seqlock: readers retry while it is written.
-struct ProcessClock {
+#[derive(Debug)]
+pub(crate) struct ProcessClock {
     source: TickSource,
     version: AtomicU64,
     ticks: AtomicU64,
@@ -220,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_process_clock_agrees_with_the_system() {
-        let clock = Clock::Process;
+        let clock = Clock::process();
         let ours = clock.anchor().wall_us(clock.end_ticks());
         let system = (ticks::wall_ns() / 1_000) as i64;
         assert!((ours - system).abs() < 5_000, "{ours} against {system}");

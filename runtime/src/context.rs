@@ -50,8 +50,9 @@ pub(crate) struct ContextInner {
     pub(crate) synthesized: Synthesized,
     /// `None`: the ledger installed in this process, looked up at each call.
     pub(crate) ledger: Option<Arc<LedgerShared>>,
-    /// The canonical bytes of `"actor":..` to `"trace_id":..`, copied into every record as they are.
-    pub(crate) fragment: Box<[u8]>,
+    /// Tenant, env, and the canonical bytes of `"actor":..` to `"trace_id":..`: copied into every record
+    /// as they are.
+    pub(crate) prefix: Box<[u8]>,
 }
 
 impl RequestContext {
@@ -308,9 +309,11 @@ impl ContextBuilder {
             Some(_) => ActorType::User,
             None => ActorType::Anonymous,
         });
-        let mut fragment = Vec::with_capacity(256);
+        let mut prefix = Vec::with_capacity(256);
+        prefix.extend_from_slice(scope.tenant_id.as_str().as_bytes());
+        prefix.extend_from_slice(scope.env.as_str().as_bytes());
         write_fragment(
-            &mut fragment,
+            &mut prefix,
             &FragmentParts {
                 actor_type,
                 user_id: self.user_id.as_ref(),
@@ -333,7 +336,7 @@ impl ContextBuilder {
                 parent_span_id: self.parent_span_id,
                 synthesized,
                 ledger: self.ledger.map(|binding| binding.0),
-                fragment: fragment.into_boxed_slice(),
+                prefix: prefix.into_boxed_slice(),
             }),
         })
     }
@@ -539,7 +542,7 @@ mod tests {
     fn a_user_agent_is_escaped_and_cut_at_a_character() {
         let agent = format!("{}ä\"\u{0}", "x".repeat(255));
         let ctx = RequestContext::builder("acme", "prod").user_agent(agent).build().unwrap();
-        let text = String::from_utf8(ctx.inner.fragment.to_vec()).unwrap();
+        let text = String::from_utf8(ctx.inner.prefix.to_vec()).unwrap();
         assert!(text.contains(&format!("\"user_agent\":\"{}\"", "x".repeat(255))), "{text}");
     }
 }

@@ -73,7 +73,7 @@ pub(crate) struct CallState {
     pub(crate) tenant_len: u8,
     pub(crate) env_len: u8,
     pub(crate) surface_len: u8,
-    /// Tenant, env, surface, then the context's part of the line.
+    /// Tenant, env, the context's part of the line, surface.
     pub(crate) head: Vec<u8>,
     /// A complete JSON object, or empty.
     pub(crate) input: Vec<u8>,
@@ -125,17 +125,20 @@ impl CallState {
         Some(state)
     }
 
-    /// A state for a ledger, from this thread's pool.
+    /// A state for a ledger, from this thread's pool, with its time and ids.
     #[inline]
     fn take(ledger: &Arc<LedgerShared>, guarantee: Guarantee) -> Box<Self> {
-        lease::with(ledger, |lease| {
-            if guarantee == Guarantee::Recorded {
-                lease.count_started();
-            }
-            lease.take_state()
-        })
-        .flatten()
-        .unwrap_or_else(|| Self::new(Some(Arc::clone(ledger))))
+        lease::with(ledger, |lease| lease.begin_call(guarantee))
+            .unwrap_or_else(|| Self::timed(Some(Arc::clone(ledger)), &ledger.clock, &ledger.id_source))
+    }
+
+    /// A new state with its time and ids.
+    #[cold]
+    fn timed(ledger: Option<Arc<LedgerShared>>, clock: &Clock, ids: &IdSource) -> Box<Self> {
+        let mut state = Self::new(ledger);
+        state.started_ticks = clock.start_ticks();
+        (state.event_id, state.span_id) = ids.call_ids(clock.unix_ms(state.started_ticks));
+        state
     }
 
     /// A state for the ledger of this thread or process; without one, for the pending ring.
@@ -143,12 +146,12 @@ impl CallState {
         match pending::ambient()? {
             pending::Ambient::Installed(ledger) => Some(Self::take(ledger, guarantee)),
             pending::Ambient::Entered(ledger) => Some(Self::take(&ledger, guarantee)),
-            pending::Ambient::NotYet => Some(Self::new(None)),
+            pending::Ambient::NotYet => Some(Self::timed(None, &Clock::process(), &IdSource::Random)),
         }
     }
 
     #[cold]
-    fn new(ledger: Option<Arc<LedgerShared>>) -> Box<Self> {
+    pub(crate) fn new(ledger: Option<Arc<LedgerShared>>) -> Box<Self> {
         Box::new(Self {
             ledger,
             site: None,
@@ -176,44 +179,39 @@ impl CallState {
 
     #[inline]
     fn fill(&mut self, scope: &ScopeSource<'_>, operation: Operation<'_>, parent: Option<&Self>) {
-        let (clock, ids) = match &self.ledger {
-            Some(ledger) => (&ledger.clock, &ledger.id_source),
-            None => (&Clock::Process, &IdSource::Random),
-        };
-        self.started_ticks = clock.start_ticks();
-        self.event_id = ids.event_id(clock.unix_ms(self.started_ticks));
-        self.span_id = ids.span_id();
         self.site = operation.site;
         self.access = operation.access;
         self.guarantee = operation.guarantee;
-        let (tenant_id, env) = match scope {
-            ScopeSource::Context(context) => (context.tenant_id(), context.env()),
-            ScopeSource::Loose(loose) => (loose.tenant_id, loose.env),
-        };
-        let (tenant, env) = (tenant_id.as_str().as_bytes(), env.as_str().as_bytes());
-        self.tenant_len = tenant.len() as u8;
-        self.env_len = env.len() as u8;
         self.surface_len = operation.surface.len() as u8;
-        self.head.extend_from_slice(tenant);
-        self.head.extend_from_slice(env);
-        let parent = parent.filter(|parent| self.is_of_scope_of(parent));
-        self.head.extend_from_slice(operation.surface.as_bytes());
         match scope {
             ScopeSource::Context(context) => {
                 let context = &*context.inner;
-                self.head.extend_from_slice(&context.fragment);
+                self.tenant_len = context.scope.tenant_id.as_str().len() as u8;
+                self.env_len = context.scope.env.as_str().len() as u8;
+                self.head.extend_from_slice(&context.prefix);
                 self.trace_id = context.trace_id;
                 self.synthesized = context.synthesized.0;
                 self.parent_span_id = match parent {
-                    Some(parent) if parent.trace_id == self.trace_id => Some(parent.span_id),
+                    Some(parent) if parent.trace_id == self.trace_id && self.is_of_scope_of(parent) => {
+                        Some(parent.span_id)
+                    }
                     _ => context.parent_span_id,
                 };
             }
-            ScopeSource::Loose(loose) => self.fill_loose(loose, parent),
+            ScopeSource::Loose(loose) => {
+                let (tenant, env) = (loose.tenant_id.as_str(), loose.env.as_str());
+                self.tenant_len = tenant.len() as u8;
+                self.env_len = env.len() as u8;
+                self.head.extend_from_slice(tenant.as_bytes());
+                self.head.extend_from_slice(env.as_bytes());
+                let parent = parent.filter(|parent| self.is_of_scope_of(parent));
+                self.fill_loose(loose, parent);
+            }
         }
+        self.head.extend_from_slice(operation.surface.as_bytes());
     }
 
-    /// Whether another call has the same ledger, tenant and env. Called while `head` holds just those.
+    /// Whether another call has the same ledger, tenant and env.
     fn is_of_scope_of(&self, other: &Self) -> bool {
         let is_same_ledger = match (&self.ledger, &other.ledger) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -223,7 +221,7 @@ impl CallState {
         is_same_ledger
             && self.tenant_len == other.tenant_len
             && self.env_len == other.env_len
-            && other.head.starts_with(&self.head)
+            && self.head[..self.scope_len()] == other.head[..other.scope_len()]
     }
 
     fn fill_loose(&mut self, loose: &LooseScope<'_>, parent: Option<&Self>) {
@@ -274,13 +272,13 @@ impl CallState {
         );
     }
 
-    fn names_len(&self) -> usize {
-        usize::from(self.tenant_len) + usize::from(self.env_len) + usize::from(self.surface_len)
+    fn scope_len(&self) -> usize {
+        usize::from(self.tenant_len) + usize::from(self.env_len)
     }
 
     /// The context's part of the line.
     fn fragment(&self) -> &[u8] {
-        &self.head[self.names_len()..]
+        &self.head[self.scope_len()..self.head.len() - usize::from(self.surface_len)]
     }
 
     /// The tenant.
@@ -301,7 +299,7 @@ impl CallState {
     }
 
     /// The record of this call.
-    fn record<'a>(&'a self, kind: Kind, end: &End<'a>) -> Record<'a> {
+    pub(crate) fn record<'a>(&'a self, kind: Kind, end: &End<'a>) -> Record<'a> {
         let (code, is_retryable) = end.code.unwrap_or_default();
         Record {
             kind,
@@ -413,13 +411,22 @@ impl CallState {
     #[inline]
     pub(crate) fn finish(self: Box<Self>, end: &End<'_>) {
         self.mark_site(end.outcome);
-        let may_wait = !matches!(end.outcome, Outcome::Panic | Outcome::Cancelled);
-        match &self.ledger {
-            Some(ledger) => {
-                // What is refused is counted by `publish`.
-                let _ = ledger.publish(&mut self.record(Kind::Completion, end), may_wait);
+        if self.ledger.is_some() {
+            // The common way: one look-up of the thread's lease writes the record and takes the state back.
+            if let Err(state) = lease::finish_call(self, end) {
+                state.finish_slowly(end);
             }
-            None => pending::keep(&mut self.record(Kind::Completion, end)),
+        } else {
+            pending::keep(&mut self.record(Kind::Completion, end));
+        }
+    }
+
+    #[cold]
+    fn finish_slowly(self: Box<Self>, end: &End<'_>) {
+        let may_wait = !matches!(end.outcome, Outcome::Panic | Outcome::Cancelled);
+        if let Some(ledger) = &self.ledger {
+            // What is refused is counted by `publish`.
+            let _ = ledger.publish(&mut self.record(Kind::Completion, end), may_wait);
         }
         self.put_back();
     }
@@ -461,8 +468,14 @@ impl CallState {
     }
 
     /// Gives the state back to this thread's pool.
-    #[inline]
     fn put_back(mut self: Box<Self>) {
+        self.clear();
+        lease::put_back(self);
+    }
+
+    /// Makes the state fit for the next call of its ledger.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
         for section in
             [&mut self.head, &mut self.input, &mut self.output, &mut self.source_refs, &mut self.changes]
         {
@@ -475,7 +488,6 @@ impl CallState {
         self.has_attempt = false;
         self.admission = None;
         self.parent_span_id = None;
-        lease::put_back(self);
     }
 }
 

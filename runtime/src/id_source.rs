@@ -25,10 +25,10 @@ thread_local! {
     static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
+const STEP: u64 = 0xa076_1d64_78bd_642f;
+
 /// A 64-bit number from this thread's generator (wyrand: 64 bits of state, seeded from the OS).
 fn random() -> u64 {
-    const STEP: u64 = 0xa076_1d64_78bd_642f;
-    const MIX: u64 = 0xe703_7ed1_a0b4_28db;
     // During thread teardown the cell is gone; a fresh seed is as good, only slower.
     let state = STATE.try_with(|state| {
         let mut value = state.get();
@@ -39,11 +39,32 @@ fn random() -> u64 {
         state.set(value);
         value
     });
-    let state = state.unwrap_or_else(|_| os_seed());
+    mix(state.unwrap_or_else(|_| os_seed()))
+}
+
+#[inline]
+fn mix(state: u64) -> u64 {
+    const MIX: u64 = 0xe703_7ed1_a0b4_28db;
     let wide = u128::from(state) * u128::from(state ^ MIX);
     (wide >> 64) as u64 ^ wide as u64
 }
 
+/// Two numbers for one look-up of the generator.
+#[inline]
+fn random_pair() -> (u64, u64) {
+    let state = STATE.try_with(|state| {
+        let mut value = state.get();
+        if value == 0 {
+            value = os_seed();
+        }
+        state.set(value.wrapping_add(STEP.wrapping_mul(2)));
+        value
+    });
+    let state = state.unwrap_or_else(|_| os_seed());
+    (mix(state.wrapping_add(STEP)), mix(state.wrapping_add(STEP.wrapping_mul(2))))
+}
+
+#[cold]
 fn os_seed() -> u64 {
     let mut seed = [0; 8];
     match getrandom::fill(&mut seed) {
@@ -79,23 +100,26 @@ impl IdSource {
 
     /// A UUIDv7 (RFC 9562) for a call that began at `unix_ms`.
     pub(crate) fn event_id(&self, unix_ms: u64) -> EventId {
-        let low = self.next_u64();
-        let high = match self {
-            Self::Random => random(),
-            Self::Stepped { .. } => low.rotate_left(17),
+        self.call_ids(unix_ms).0
+    }
+
+    /// The ids of a call that began at `unix_ms`: its event, a UUIDv7 (RFC 9562), and its span.
+    #[inline]
+    pub(crate) fn call_ids(&self, unix_ms: u64) -> (EventId, SpanId) {
+        let (low, span) = match self {
+            Self::Random => random_pair(),
+            Self::Stepped { .. } => (self.next_u64(), self.next_u64()),
         };
+        // Of the version's 74 free bits 62 are of the one number, 12 of a mix with the other.
+        let high = (low ^ span).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
         let value = u128::from(unix_ms & 0xffff_ffff_ffff) << 80
             | 0x7 << 76
             | u128::from(high & 0xfff) << 64
             | 0b10 << 62
             | u128::from(low >> 2);
-        EventId::from_uuid(Uuid::from_u128(value))
-    }
-
-    /// A span id.
-    pub(crate) fn span_id(&self) -> SpanId {
-        SpanId::from_bytes(self.next_u64().to_be_bytes())
-            .unwrap_or(const { SpanId::from_bytes([1; 8]).expect("not zero") })
+        let span = SpanId::from_bytes(span.to_be_bytes())
+            .unwrap_or(const { SpanId::from_bytes([1; 8]).expect("not zero") });
+        (EventId::from_uuid(Uuid::from_u128(value)), span)
     }
 }
 

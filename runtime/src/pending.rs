@@ -150,7 +150,7 @@ pub(crate) fn keep(record: &mut Record<'_>) {
         return;
     }
     warn_once();
-    record.completed_ticks = Clock::Process.end_ticks();
+    record.completed_ticks = Clock::process().end_ticks();
     let mut bytes = vec![0; record.len() - 4];
     record.encode(&mut bytes, 0);
     let mut ring = lock(&RING);

@@ -117,7 +117,7 @@ impl Arena {
     }
 
     pub(crate) fn counter_slot(&self) -> u32 {
-        self.next_counter_slot.fetch_add(1, Ordering::Relaxed)
+        self.next_counter_slot.fetch_add(1, Ordering::Relaxed) % self.layout.counter_slots
     }
 
     /// Blocks that threads can lease now.

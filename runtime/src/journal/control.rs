@@ -209,9 +209,9 @@ impl<'a> Control<'a> {
         self.word(96).store(pack(position), Ordering::Release);
     }
 
-    /// The words (started, finished) of a counter slot.
+    /// The words (started, finished) of a counter slot below `counter_slots`.
     pub(crate) fn counters(&self, slot: u32) -> (&'a AtomicU64, &'a AtomicU64) {
-        let at = COUNTERS_AT + (slot % self.layout.counter_slots) as usize * COUNTER_BYTES;
+        let at = COUNTERS_AT + slot as usize * COUNTER_BYTES;
         (self.word(at), self.word(at + 8))
     }
 

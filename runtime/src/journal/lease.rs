@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::MAX_SMALL_RECORD_BYTES;
 use super::arena::{OpenBlock, Place, Urgency};
-use super::record::Record;
-use crate::draft::CallState;
+use super::record::{Kind, Record};
+use crate::draft::{CallState, End};
 use crate::ledger::LedgerShared;
 use crate::surface::Guarantee;
 
@@ -23,6 +24,10 @@ pub(crate) struct Lease {
     counter_slot: u32,
     pool: Vec<Box<CallState>>,
     stripe: u32,
+    /// Unix time in milliseconds, and the ticks for which it holds.
+    unix_ms: u64,
+    ms_from: u64,
+    ms_ticks: u64,
     waited: Duration,
     waited_since: Option<Instant>,
 }
@@ -81,14 +86,34 @@ pub(crate) fn put_back(state: Box<CallState>) {
         let ledger = state.ledger.as_ref()?;
         let is_first = leases.first().is_some_and(|first| Arc::ptr_eq(&first.ledger, ledger));
         let lease = if is_first { &mut leases[0] } else { find(&mut leases, ledger) };
-        if state.guarantee == Guarantee::Recorded {
-            lease.count_finished();
-        }
-        if lease.pool.len() < POOL {
-            lease.pool.push(state);
-        }
+        lease.take_back(state);
         Some(())
     });
+}
+
+/// Writes the completion of a call and takes its state back, when that can be done at once: the ledger
+/// is open and not under pressure, the record is small, and the thread has a block. Else the state is
+/// returned as it was.
+#[inline]
+pub(crate) fn finish_call(state: Box<CallState>, end: &End<'_>) -> Result<(), Box<CallState>> {
+    let mut state = Some(state);
+    let _ = LEASES.try_with(|leases| {
+        let mut leases = leases.try_borrow_mut().ok()?;
+        let lease = leases.first_mut()?;
+        let call = state.as_mut()?;
+        let is_plain = call.ledger.as_ref().is_some_and(|ledger| Arc::ptr_eq(ledger, &lease.ledger))
+            && lease.ledger.is_plainly_open();
+        let block = lease.block.as_mut().filter(|_| is_plain)?;
+        let mut record = call.record(Kind::Completion, end);
+        if record.len() > MAX_SMALL_RECORD_BYTES {
+            return None;
+        }
+        lease.ledger.arena.append(block, &mut record, &lease.ledger.clock)?;
+        call.clear();
+        lease.take_back(state.take()?);
+        Some(())
+    });
+    state.map_or(Ok(()), Err)
 }
 
 /// Gives up this thread's lease of a ledger.
@@ -106,6 +131,9 @@ impl Lease {
         static NEXT_STRIPE: AtomicU32 = AtomicU32::new(0);
         Self {
             counter_slot: ledger.arena.counter_slot(),
+            unix_ms: 0,
+            ms_from: 0,
+            ms_ticks: 0,
             ledger,
             block: None,
             pool: Vec::with_capacity(POOL),
@@ -115,22 +143,35 @@ impl Lease {
         }
     }
 
-    /// A call state to fill: a used one, or a new one.
+    /// A call state, used before or new, with the time and ids of a call that begins now.
     #[inline]
-    pub(crate) fn take_state(&mut self) -> Option<Box<CallState>> {
-        self.pool.pop()
+    pub(crate) fn begin_call(&mut self, guarantee: Guarantee) -> Box<CallState> {
+        let ledger = &self.ledger;
+        if guarantee == Guarantee::Recorded {
+            bump(ledger.arena.control().counters(self.counter_slot).0);
+        }
+        let mut state = match self.pool.pop() {
+            Some(state) => state,
+            None => CallState::new(Some(Arc::clone(ledger))),
+        };
+        let now = ledger.clock.start_ticks();
+        if now.wrapping_sub(self.ms_from) >= self.ms_ticks {
+            let (unix_ms, until) = ledger.clock.unix_ms_until(now);
+            (self.unix_ms, self.ms_from, self.ms_ticks) = (unix_ms, now, until.saturating_sub(now));
+        }
+        state.started_ticks = now;
+        (state.event_id, state.span_id) = ledger.id_source.call_ids(self.unix_ms);
+        state
     }
 
-    /// Counts a `recorded` call that begins.
     #[inline]
-    pub(crate) fn count_started(&self) {
-        bump(self.ledger.arena.control().counters(self.counter_slot).0);
-    }
-
-    /// Counts a `recorded` call that ended.
-    #[inline]
-    pub(crate) fn count_finished(&self) {
-        bump(self.ledger.arena.control().counters(self.counter_slot).1);
+    fn take_back(&mut self, state: Box<CallState>) {
+        if state.guarantee == Guarantee::Recorded {
+            bump(self.ledger.arena.control().counters(self.counter_slot).1);
+        }
+        if self.pool.len() < POOL {
+            self.pool.push(state);
+        }
     }
 
     /// Writes a record of at most 16 KiB; `None` when no block is to be had.

@@ -8,7 +8,7 @@
 //! 64 u8 tenant length  65 u8 env length  66 u8 surface length  67 u8 synthesized
 //! 68 u8 code length    69 u8 flags       70 u8 cause           71 u8 0
 //! 72 u32 context  76 u32 message  80 u32 source refs  84 u32 changes  88 u32 input  92 u32 output: lengths
-//! 96 tenant env surface context code message source-refs changes input output, then 0 to 7 zeros
+//! 96 tenant env context surface code message source-refs changes input output, then 0 to 7 zeros
 //! -8 u64 checksum over bytes 4 to here, keyed by where the record lies
 //! ```
 //!
@@ -60,7 +60,7 @@ pub(crate) struct Record<'a> {
     pub(crate) tenant_len: u8,
     pub(crate) env_len: u8,
     pub(crate) surface_len: u8,
-    /// Tenant, env, surface, context: one piece.
+    /// Tenant, env, context, surface: one piece.
     pub(crate) head: &'a [u8],
     pub(crate) code: &'a [u8],
     pub(crate) message: &'a [u8],
@@ -220,13 +220,13 @@ impl<'a> Record<'a> {
     }
 
     pub(crate) fn surface(&self) -> &'a str {
-        let start = usize::from(self.tenant_len) + usize::from(self.env_len);
-        text(&self.head[start..start + usize::from(self.surface_len)])
+        text(&self.head[self.head.len() - usize::from(self.surface_len)..])
     }
 
     /// The context's part of the line.
     pub(crate) fn context(&self) -> &'a [u8] {
-        &self.head[self.names_len()..]
+        let start = usize::from(self.tenant_len) + usize::from(self.env_len);
+        &self.head[start..self.head.len() - usize::from(self.surface_len)]
     }
 }
 
@@ -281,27 +281,31 @@ fn fold(left: u64, right: u64) -> u64 {
     (wide >> 64) as u64 ^ wide as u64
 }
 
-/// A keyed 64-bit checksum by folded multiplication, two lanes of 16 bytes a round. Against torn and
-/// stale bytes, not against an adversary: those meet the hash chain.
+/// A keyed 64-bit checksum by folded multiplication, four lanes of 16 bytes a round so that the
+/// multiplications overlap. Against torn and stale bytes, not against an adversary: those meet the hash
+/// chain.
 #[inline]
 fn checksum(bytes: &[u8], key: u64) -> u64 {
     const A: u64 = 0xa076_1d64_78bd_642f;
     const B: u64 = 0xe703_7ed1_a0b4_28db;
     const C: u64 = 0x8ebc_6af0_9c88_c6e3;
-    let mut first = key ^ A;
-    let mut second = key ^ B;
-    let mut rounds = bytes.chunks_exact(32);
-    for round in &mut rounds {
-        first = fold(first ^ u64_at(round, 0), u64_at(round, 8) ^ B);
-        second = fold(second ^ u64_at(round, 16), u64_at(round, 24) ^ C);
+    const D: u64 = 0x5899_65cc_7537_4cc3;
+    let mut lanes = [key ^ A, key ^ B, key ^ C, key ^ D];
+    let (rounds, rest) = bytes.as_chunks::<64>();
+    for round in rounds {
+        lanes[0] = fold(lanes[0] ^ u64_at(round, 0), u64_at(round, 8) ^ B);
+        lanes[1] = fold(lanes[1] ^ u64_at(round, 16), u64_at(round, 24) ^ C);
+        lanes[2] = fold(lanes[2] ^ u64_at(round, 32), u64_at(round, 40) ^ D);
+        lanes[3] = fold(lanes[3] ^ u64_at(round, 48), u64_at(round, 56) ^ A);
     }
-    let mut words = rounds.remainder().chunks_exact(8);
-    for word in &mut words {
-        first = fold(first ^ u64_at(word, 0), C);
+    let (words, last_bytes) = rest.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        lanes[at % 4] = fold(lanes[at % 4] ^ u64::from_le_bytes(*word), C);
     }
     let mut last = [0; 8];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    fold(first ^ u64::from_le_bytes(last), second ^ A ^ bytes.len() as u64)
+    last[..last_bytes.len()].copy_from_slice(last_bytes);
+    let first = fold(lanes[0] ^ u64::from_le_bytes(last), lanes[1] ^ A);
+    fold(first ^ bytes.len() as u64, fold(lanes[2] ^ B, lanes[3] ^ D) ^ C)
 }
 
 #[cfg(test)]
@@ -326,7 +330,7 @@ mod tests {
             tenant_len: 4,
             env_len: 4,
             surface_len: 8,
-            head: b"acmeprodchat.seneverything about it",
+            head: b"acmeprodeverything about itchat.sen",
             code: b"chat.denied",
             message: b"",
             source_refs: b"{}",

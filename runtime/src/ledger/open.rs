@@ -236,7 +236,7 @@ fn writer_json(options: &LedgerOptions) -> impl Fn(u64) -> Vec<u8> + use<> {
 fn open_site(options: &mut LedgerOptions, site: Site, mode: Mode) -> Result<Ledger, OpenError> {
     let (clock, id_source) = match options.fixed.take() {
         Some(Fixed { clock, id_source, .. }) => (clock, id_source),
-        None => (Clock::Process, IdSource::Random),
+        None => (Clock::process(), IdSource::Random),
     };
     let now = clock.anchor().wall_us(clock.cut_ticks());
     if let Some(journal) = &site.journal {

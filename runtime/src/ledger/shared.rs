@@ -243,6 +243,14 @@ impl LedgerShared {
         self.state.load(Ordering::Acquire) == CLOSED
     }
 
+    /// Whether a record can be written without a further question.
+    #[inline]
+    pub(crate) fn is_plainly_open(&self) -> bool {
+        self.arena.is_live()
+            && self.state.load(Ordering::Acquire) != CLOSED
+            && !self.is_shedding.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         self.state.load(Ordering::Acquire) == FAILED
     }
@@ -445,7 +453,6 @@ pub(crate) fn encode_own(own: &OwnEvent<'_>, clock: &Clock, ids: &IdSource) -> V
     let mut head = Vec::with_capacity(256);
     head.extend_from_slice(own.tenant.as_bytes());
     head.extend_from_slice(own.env.as_bytes());
-    head.extend_from_slice(own.surface.as_bytes());
     crate::context::write_fragment(
         &mut head,
         &crate::context::FragmentParts {
@@ -459,6 +466,8 @@ pub(crate) fn encode_own(own: &OwnEvent<'_>, clock: &Clock, ids: &IdSource) -> V
             trace_id: crate::id_source::trace_id(Some(ids)),
         },
     );
+    head.extend_from_slice(own.surface.as_bytes());
+    let (event_id, span_id) = ids.call_ids(clock.unix_ms(ticks));
     let record = Record {
         kind: Kind::Completion,
         outcome: own.outcome,
@@ -469,8 +478,8 @@ pub(crate) fn encode_own(own: &OwnEvent<'_>, clock: &Clock, ids: &IdSource) -> V
         synthesized: crate::context::Synthesized::REQUEST_ID | crate::context::Synthesized::TRACE_ID,
         completed_ticks: ticks,
         started_ticks: ticks,
-        event_id: ids.event_id(clock.unix_ms(ticks)),
-        span_id: u64::from_be_bytes(ids.span_id().to_bytes()),
+        event_id,
+        span_id: u64::from_be_bytes(span_id.to_bytes()),
         parent_span_id: 0,
         items: NO_ITEMS,
         tenant_len: own.tenant.len() as u8,
