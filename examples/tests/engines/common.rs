@@ -1,24 +1,45 @@
 //! What the tests of the engines share.
 
+use std::path::PathBuf;
+
 use dataset_events::RequestContext;
+use dataset_events::testing::TestLedger;
 use dataset_events_examples::engines::{Engines, Sources, Store};
 use tempfile::TempDir;
 
-/// Engines over a database of their own, with ids and times that repeat.
+/// Engines over a database of their own, with ids and times that repeat, and a ledger of their own.
 pub(crate) struct Bench {
     pub(crate) engines: Engines,
-    _directory: TempDir,
+    pub(crate) ledger: TestLedger,
+    directory: TempDir,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("make a temporary directory");
         let store = Store::open(directory.path().join("engines.sqlite"), Sources::counted());
-        Self { engines: Engines::over(store.expect("open the engines' database")), _directory: directory }
+        let engines = Engines::over(store.expect("open the engines' database"));
+        Self { engines, ledger: TestLedger::new(), directory }
+    }
+
+    /// The engines' database file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("engines.sqlite")
     }
 
     pub(crate) fn context(&self, tenant: &str, env: &str) -> RequestContext {
-        let builder = RequestContext::builder(tenant, env).user_id("u_1");
+        let builder = self.ledger.context(tenant, env).user_id("u_1");
         builder.build().expect("a valid scope")
+    }
+
+    /// How the calls of a surface ended, in the order of their ends: `ok`, `error chat.empty_message`, ...
+    pub(crate) fn endings(&self, surface: &str) -> Vec<String> {
+        let events = self.ledger.events();
+        let events = events.iter().filter(|event| event.surface == surface);
+        let ending = |event: &dataset_events::DatasetEvent| match event.code() {
+            Some(code) => format!("{} {code}", event.outcome),
+            None => event.outcome.to_string(),
+        };
+        events.map(ending).collect()
     }
 }

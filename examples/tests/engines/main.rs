@@ -1,4 +1,9 @@
 //! The engines, as their callers and as an auditor see them.
 
+mod chat;
 mod common;
+mod equality;
+mod gates;
 mod isolation;
+mod privacy;
+mod script;

@@ -9,7 +9,7 @@ mod model;
 mod money;
 mod state;
 
-use dataset_events::{RequestContext, dataset_event};
+use dataset_events::{RequestContext, current, dataset_event};
 use rust_decimal::Decimal;
 
 use super::store::Store;
@@ -66,7 +66,14 @@ impl Budget {
             state::save_policy(db, &policy)?;
             Ok((before, policy))
         });
-        let (_before, after) = updated.await?;
+        let (before, after) = updated.await?;
+        let (limit, currency) = before.map(|policy| (policy.limit, policy.currency)).unzip();
+        if limit != Some(after.limit) {
+            current().change("limit", limit, after.limit);
+        }
+        if currency != Some(after.currency) {
+            current().change("currency", currency, after.currency);
+        }
         Ok(after)
     }
 

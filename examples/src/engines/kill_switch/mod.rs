@@ -3,7 +3,7 @@
 mod error;
 mod model;
 
-use dataset_events::{RequestContext, dataset_event};
+use dataset_events::{RequestContext, current, dataset_event};
 
 use super::store::{ScopedTransaction, Store, StoreError};
 pub use error::KillSwitchError;
@@ -65,7 +65,11 @@ impl KillSwitch {
             save(db, &switch)?;
             Ok((before, switch))
         });
-        let (_before, after) = updated.await?;
+        let (before, after) = updated.await?;
+        let was_engaged = before.is_some_and(|switch| switch.is_engaged);
+        if was_engaged != after.is_engaged {
+            current().change("is_engaged", was_engaged, after.is_engaged);
+        }
         Ok(after)
     }
 

@@ -1,0 +1,154 @@
+//! Budget and kill switch: each surface succeeds and fails with the right code, and its event says so.
+
+use dataset_events::{Access, DatasetEvent, RequestContext};
+use dataset_events_examples::engines::budget::{BudgetError, Currency, UsageKind};
+use dataset_events_examples::engines::kill_switch::{Change, KillSwitchError, Reason, Target};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::common::Bench;
+
+fn bench() -> (Bench, RequestContext) {
+    let bench = Bench::new();
+    let ctx = bench.context("acme", "prod");
+    (bench, ctx)
+}
+
+fn changes(event: &DatasetEvent) -> Vec<(String, Value, Value)> {
+    let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).expect("JSON");
+    let changes = event.changes.iter();
+    changes.map(|change| (change.field.clone(), value(&change.before), value(&change.after))).collect()
+}
+
+#[tokio::test]
+async fn a_policy_is_set_with_what_it_changed() {
+    let (bench, ctx) = bench();
+    let budget = &bench.engines.budget;
+    budget.set_policy(&ctx, Decimal::new(1050, 2), Currency::EUR).await.expect("set");
+    budget.set_policy(&ctx, Decimal::from(20), Currency::EUR).await.expect("set again");
+    let refused = budget.set_policy(&ctx, Decimal::NEGATIVE_ONE, Currency::EUR).await;
+    assert!(matches!(refused, Err(BudgetError::InvalidAmount { .. })), "{refused:?}");
+    budget.set_policy(&ctx, Decimal::from(20), Currency::USD).await.expect("nothing is spent yet");
+    budget.record_usage(&ctx, UsageKind::Manual, Decimal::ONE).await.expect("record");
+    let refused = budget.set_policy(&ctx, Decimal::from(20), Currency::EUR).await;
+    assert!(matches!(refused, Err(BudgetError::CurrencyMismatch { .. })), "{refused:?}");
+    assert_eq!(
+        bench.endings("budget.set_policy"),
+        ["ok", "ok", "error budget.invalid_amount", "ok", "error budget.currency_mismatch"]
+    );
+
+    let events = bench.ledger.events();
+    let set: Vec<&DatasetEvent> =
+        events.iter().filter(|event| event.surface == "budget.set_policy").collect();
+    assert_eq!(set[1].access, Access::Update);
+    assert_eq!(set[1].input_value(), json!({"limit": "20", "currency": "EUR"}));
+    assert_eq!(set[1].output_value()["version"], 2);
+    assert_eq!(
+        changes(set[0]),
+        [("limit".into(), Value::Null, json!("10.5")), ("currency".into(), Value::Null, json!("EUR"))]
+    );
+    assert_eq!(changes(set[1]), [("limit".into(), json!("10.5"), json!("20"))]);
+    assert_eq!(changes(set[2]), [], "a refused policy changes nothing");
+    assert_eq!(changes(set[3]), [("currency".into(), json!("EUR"), json!("USD"))]);
+}
+
+#[tokio::test]
+async fn usage_is_recorded_exactly_and_counted_by_kind() {
+    let (bench, ctx) = bench();
+    let budget = &bench.engines.budget;
+    let refused = budget.record_usage(&ctx, UsageKind::Manual, Decimal::ONE).await;
+    assert!(matches!(refused, Err(BudgetError::PolicyNotFound)), "{refused:?}");
+    assert!(matches!(budget.summary(&ctx).await, Err(BudgetError::PolicyNotFound)));
+    budget.set_policy(&ctx, Decimal::ONE, Currency::EUR).await.expect("set");
+    for _ in 0..10 {
+        budget.record_usage(&ctx, UsageKind::ChatReply, Decimal::new(1, 1)).await.expect("record");
+    }
+    let receipt = budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1, 6)).await.expect("record");
+    assert!(receipt.is_over_limit);
+    assert_eq!(receipt.spent.to_string(), "1.000001");
+    let refused = budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1, 7)).await;
+    assert!(matches!(refused, Err(BudgetError::InvalidAmount { .. })), "{refused:?}");
+
+    let summary = budget.summary(&ctx).await.expect("summary");
+    assert_eq!(summary.spent.to_string(), "1.000001");
+    assert_eq!(summary.remaining.to_string(), "0");
+    let kinds: Vec<(UsageKind, u64)> = summary.kinds.iter().map(|kind| (kind.kind, kind.entries)).collect();
+    assert_eq!(kinds, [(UsageKind::ChatReply, 10), (UsageKind::Manual, 1)]);
+
+    let endings = bench.endings("budget.record_usage");
+    assert_eq!(endings[0], "error budget.policy_not_found");
+    assert!(endings[1..12].iter().all(|ending| ending == "ok"), "{endings:?}");
+    assert_eq!(endings[12..], ["error budget.invalid_amount"]);
+    assert_eq!(bench.endings("budget.summary"), ["error budget.policy_not_found", "ok"]);
+    let events = bench.ledger.events();
+    let recorded =
+        events.iter().rfind(|event| event.surface == "budget.record_usage" && event.code().is_none());
+    let recorded = recorded.expect("recorded");
+    assert_eq!(recorded.input_value(), json!({"kind": "manual", "amount": "0.000001"}));
+    assert_eq!(recorded.output_value()["is_over_limit"], true);
+}
+
+#[tokio::test]
+async fn a_check_answers_what_is_left_or_denies() {
+    let (bench, ctx) = bench();
+    let budget = &bench.engines.budget;
+    assert!(matches!(budget.check(&ctx, Decimal::ONE).await, Err(BudgetError::PolicyNotFound)));
+    budget.set_policy(&ctx, Decimal::from(2), Currency::EUR).await.expect("set");
+    assert_eq!(budget.check(&ctx, Decimal::from(2)).await.expect("the limit itself").to_string(), "0");
+    let refused = budget.check(&ctx, Decimal::new(2_000_001, 6)).await;
+    let error = refused.expect_err("a millionth too much");
+    assert_eq!(error.to_string(), "2.000001 more would pass the limit: 0 of 2 EUR are spent this month");
+    assert!(matches!(
+        budget.check(&ctx, Decimal::NEGATIVE_ONE).await,
+        Err(BudgetError::InvalidAmount { .. })
+    ));
+    assert_eq!(
+        bench.endings("budget.check"),
+        [
+            "error budget.policy_not_found",
+            "ok",
+            "denied budget.threshold_exceeded",
+            "error budget.invalid_amount"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_kill_switch_blocks_until_it_is_released() {
+    let (bench, ctx) = bench();
+    let switch = &bench.engines.kill_switch;
+    switch.check(&ctx, &Target::CHAT).await.expect("never set");
+    let engage = Change::Engage(Reason::Cost);
+    let engaged = switch.update(&ctx, &Target::CHAT, engage, Some(0)).await.expect("engage");
+    assert_eq!((engaged.version, engaged.is_engaged, engaged.updated_by.as_str()), (1, true, "u_1"));
+    let blocked = switch.check(&ctx, &Target::CHAT).await.expect_err("engaged");
+    assert_eq!(blocked.to_string(), "chat is switched off in this scope (cost)");
+    switch.check(&ctx, &"media".parse().expect("a target")).await.expect("another engine");
+    let stale = switch.update(&ctx, &Target::CHAT, Change::Release(Reason::Cost), Some(0)).await;
+    assert!(matches!(stale, Err(KillSwitchError::StaleVersion { expected: 0, found: 1, .. })), "{stale:?}");
+    switch.update(&ctx, &Target::CHAT, Change::Release(Reason::Cost), Some(1)).await.expect("release");
+    switch.check(&ctx, &Target::CHAT).await.expect("released");
+    assert_eq!(bench.endings("kill_switch.check"), ["ok", "denied kill_switch.blocked", "ok", "ok"]);
+    assert_eq!(bench.endings("kill_switch.update"), ["ok", "error kill_switch.stale_version", "ok"]);
+
+    let events = bench.ledger.events();
+    let updates: Vec<&DatasetEvent> =
+        events.iter().filter(|event| event.surface == "kill_switch.update").collect();
+    assert_eq!(updates[0].access, Access::Update);
+    let input = json!({"target": "chat", "change": "engage", "reason": "cost", "expected_version": 0});
+    assert_eq!(updates[0].input_value(), input);
+    assert_eq!(updates[0].source_refs[0].id, "chat");
+    assert_eq!(changes(updates[0]), [("is_engaged".into(), json!(false), json!(true))]);
+    assert_eq!(changes(updates[1]), []);
+    assert_eq!(changes(updates[2]), [("is_engaged".into(), json!(true), json!(false))]);
+}
+
+#[test]
+fn targets_are_names_or_a_star() {
+    for good in ["*", "chat", "kill_switch", "a1"] {
+        assert_eq!(good.parse::<Target>().expect("a target").as_str(), good);
+    }
+    for bad in ["", "Chat", "a b", "../x", "1a", "**", &"x".repeat(65)] {
+        assert!(bad.parse::<Target>().is_err(), "{bad}");
+    }
+}
