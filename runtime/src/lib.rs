@@ -44,4 +44,8 @@ pub use log::LogPosition;
 pub use log::checkpoint::{Checkpoint, CheckpointReason};
 pub use log::heads::StreamHead;
 pub use log::signer::{Ed25519Signer, KeyError, SignError, Signer};
+pub use log::verify::{
+    CheckpointHead, Finding, InvalidHead, Protected, Unprotected, Verdict, VerifyError, VerifyOptions,
+    VerifyReport, verify,
+};
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

@@ -68,6 +68,10 @@ pub(crate) struct Head {
 pub(crate) struct StreamId(u32);
 
 impl StreamId {
+    pub(crate) fn from_index(index: usize) -> Self {
+        Self(index as u32)
+    }
+
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }

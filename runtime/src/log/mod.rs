@@ -9,6 +9,7 @@ pub(crate) mod line;
 pub(crate) mod reader;
 pub(crate) mod signer;
 pub(crate) mod storage;
+pub(crate) mod verify;
 
 use std::fmt;
 

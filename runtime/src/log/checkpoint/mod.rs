@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::chain::{CheckpointBody, CheckpointChain};
-pub(crate) use self::file::{CHECKPOINTS_NAME, CheckpointFile, StoredCheckpoint};
+pub(crate) use self::file::{CHECKPOINTS_NAME, CheckpointFile, CheckpointLines, StoredCheckpoint};
 pub(crate) use self::surfaces::surfaces_hash;
 use super::LogPosition;
 use super::heads::StreamHead;

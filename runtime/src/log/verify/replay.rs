@@ -1,0 +1,535 @@
+//! Replays the lines: chains each stream, and compares the streams with what checkpoints say.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::finding::{Finding, Findings, Verdict};
+use super::history::{History, Newest};
+use super::scan::{Message, Place, RangeState};
+use super::snapshot::StoredTable;
+use super::stream::{Expected, Link, StreamCheck};
+use crate::event::{DatasetEvent, LineHash, Writer};
+use crate::ids::{LedgerId, Scope};
+use crate::log::LogPosition;
+use crate::log::checkpoint::Checkpoint;
+use crate::log::heads::{Heads, StreamHead, StreamId};
+use crate::log::line::{LinePrefix, hash_line};
+use crate::surface::{Access, Guarantee};
+
+/// JSON numbers beyond this are not read alike everywhere; no ledger counts so far.
+const MAX_SEQ: u64 = (1 << 53) - 1;
+
+/// How many ranges that do not hold are remembered until it is known whether other findings explain them.
+const MAX_SUSPECTS: usize = 1000;
+
+/// How many lines, bytes and events there are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) lines: u64,
+    pub(super) events: u64,
+    pub(super) attempts: u64,
+    pub(super) tail_events: u64,
+    pub(super) tail_attempts: u64,
+    pub(super) tail_bytes: u64,
+    pub(super) unfinished_bytes: u64,
+}
+
+/// A range whose bytes are not those that were signed.
+struct Suspect {
+    from: LogPosition,
+    to: LogPosition,
+    checkpoint: u64,
+}
+
+/// The hash of a segment's head table, as the newest checkpoint that speaks of it says.
+struct NamedTable {
+    hash: LineHash,
+    position: LogPosition,
+    checkpoint: u64,
+}
+
+pub(super) struct Replay<'a> {
+    ledger_id: LedgerId,
+    /// Only this stream is counted.
+    wanted: Option<StreamId>,
+    newest: Option<&'a Newest>,
+    /// Whether every checkpoint is there, so that what none lists does not belong.
+    is_history_whole: bool,
+    /// Then head tables of before may speak of what was lost.
+    has_accepted_loss: bool,
+    tables: Vec<&'a StoredTable>,
+    next_table: usize,
+    named_tables: BTreeMap<u32, NamedTable>,
+    heads: Heads,
+    streams: Vec<StreamCheck>,
+    carry: Vec<u8>,
+    carry_at: LogPosition,
+    /// Where the log has been read to.
+    position: LogPosition,
+    boundary: LogPosition,
+    /// False once bytes were added or removed, so that checkpoints no longer stand where they say.
+    is_aligned: bool,
+    suspects: Vec<Suspect>,
+    /// The first sum over all heads that differs; a finding only if no line explains it.
+    unexplained: Option<Finding>,
+    is_epoch_reported: bool,
+    short_segment: Option<u32>,
+    found: Vec<Finding>,
+    positions_found: Vec<LogPosition>,
+    findings: &'a mut Findings,
+    counts: Counts,
+}
+
+/// The keys that every line of kind `attempt` has behind its prefix.
+#[derive(Deserialize)]
+struct AttemptShape {
+    #[serde(rename = "surface")]
+    _surface: String,
+    #[serde(rename = "access")]
+    _access: Access,
+    #[serde(rename = "guarantee")]
+    _guarantee: Guarantee,
+    #[serde(rename = "started_at")]
+    _started_at: i64,
+    writer: Writer,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(
+        ledger_id: LedgerId,
+        wanted: Option<&Scope>,
+        history: &'a History,
+        tables: &'a [StoredTable],
+        findings: &'a mut Findings,
+    ) -> Self {
+        let mut heads = Heads::new(ledger_id);
+        let mut streams = Vec::new();
+        let wanted = wanted.map(|scope| {
+            streams.push(StreamCheck::new());
+            heads.stream_of(scope)
+        });
+        let mut readable: Vec<_> = tables.iter().filter(|table| table.content.is_ok()).collect();
+        readable.sort_by_key(|table| table.content.as_ref().ok().map(|(position, _)| *position));
+        Self {
+            ledger_id,
+            wanted,
+            newest: history.newest.as_ref(),
+            is_history_whole: history.is_whole,
+            has_accepted_loss: !history.accepted_losses.is_empty(),
+            tables: readable,
+            next_table: 0,
+            named_tables: BTreeMap::new(),
+            heads,
+            streams,
+            carry: Vec::new(),
+            carry_at: LogPosition::START,
+            position: LogPosition::START,
+            boundary: LogPosition::START,
+            is_aligned: true,
+            suspects: Vec::new(),
+            unexplained: None,
+            is_epoch_reported: false,
+            short_segment: None,
+            found: Vec::new(),
+            positions_found: Vec::new(),
+            findings,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Notes heads that are known from outside.
+    pub(super) fn expect_heads(&mut self, heads: &[StreamHead]) {
+        for head in heads {
+            self.expect(head, None);
+        }
+    }
+
+    fn expect(&mut self, head: &StreamHead, checkpoint: Option<u64>) {
+        let id = self.heads.stream_of(&head.scope);
+        let check = check_of(&mut self.streams, id);
+        check.expect(Expected { seq: head.seq, hash: head.hash, checkpoint }, self.heads.head(id));
+    }
+
+    pub(super) fn message(&mut self, message: Message) {
+        match message {
+            Message::Expect(checkpoint) => self.announce(&checkpoint),
+            Message::Part { chunk, range, position } => self.part(&chunk[range], position),
+            Message::Boundary { checkpoint, place, range } => {
+                self.at_boundary(&checkpoint, place, range);
+            }
+            Message::BadCheckpoint { number, error } => {
+                let message = format!("it is no checkpoint: {error}");
+                self.push(Finding::new(Verdict::CheckpointAltered, message).checkpoint(number));
+            }
+            Message::SegmentEnd(position) => self.segment_end(position),
+            Message::SegmentMissing(number) => {
+                let position = LogPosition { segment: number, offset: 0 };
+                self.push(Finding::new(Verdict::SegmentMissing, "the file is not there").at(position));
+                self.is_aligned = false;
+            }
+        }
+    }
+
+    fn push(&mut self, finding: Finding) {
+        if let Some(position) = finding.position {
+            self.positions_found.push(position);
+        }
+        self.findings.push(finding);
+    }
+
+    fn announce(&mut self, checkpoint: &Checkpoint) {
+        for head in &checkpoint.heads {
+            self.expect(head, Some(checkpoint.number));
+        }
+        if let Some(hash) = checkpoint.head_table {
+            let (position, checkpoint) = (checkpoint.position, checkpoint.number);
+            self.named_tables.insert(position.segment, NamedTable { hash, position, checkpoint });
+        }
+    }
+
+    fn part(&mut self, mut bytes: &[u8], mut position: LogPosition) {
+        self.position = LogPosition { offset: position.offset + bytes.len() as u64, ..position };
+        if !self.carry.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                self.carry.extend_from_slice(bytes);
+                return;
+            };
+            let mut line = std::mem::take(&mut self.carry);
+            line.extend_from_slice(&bytes[..end]);
+            self.line(&line, self.carry_at);
+            line.clear();
+            self.carry = line;
+            bytes = &bytes[end + 1..];
+            position.offset += end as u64 + 1;
+        }
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.line(&bytes[..end], position);
+            bytes = &bytes[end + 1..];
+            position.offset += end as u64 + 1;
+        }
+        self.carry.extend_from_slice(bytes);
+        self.carry_at = position;
+    }
+
+    fn line(&mut self, line: &[u8], at: LogPosition) {
+        self.check_tables(at, true);
+        self.counts.lines += 1;
+        let is_tail = self.newest.is_none_or(|newest| at >= newest.position);
+        let Some(prefix) = LinePrefix::parse(line) else {
+            return self.push(unparsable(at, "it does not begin as a line of version 1 does"));
+        };
+        let (ledger_id, is_event) = match prefix {
+            LinePrefix::Event { ledger_id, .. } => (ledger_id, true),
+            LinePrefix::Attempt { ledger_id, .. } => (ledger_id, false),
+        };
+        if ledger_id != self.ledger_id {
+            let message = format!("it belongs to ledger {ledger_id}");
+            return self.push(Finding::new(Verdict::ForeignLine, message).at(at));
+        }
+        if is_tail && let Some(message) = self.check_tail_line(line, at, is_event) {
+            return self.push(unparsable(at, message));
+        }
+        let (id, chained) = match prefix {
+            LinePrefix::Event { tenant_id, env, seq, prev, .. } => {
+                (self.heads.stream(tenant_id, env), Some((seq, prev)))
+            }
+            LinePrefix::Attempt { tenant_id, env, .. } => (self.heads.stream(tenant_id, env), None),
+        };
+        let Ok(id) = id else {
+            return self.push(unparsable(at, "its tenant or env cannot exist"));
+        };
+        let counts = self.wanted.is_none_or(|wanted| wanted == id);
+        match chained {
+            None if counts => {
+                self.counts.attempts += 1;
+                self.counts.tail_attempts += u64::from(is_tail);
+            }
+            Some(_) if counts => {
+                self.counts.events += 1;
+                self.counts.tail_events += u64::from(is_tail);
+            }
+            _ => {}
+        }
+        match chained {
+            Some((seq, _)) if seq > MAX_SEQ => self.push(unparsable(at, "its seq is out of range")),
+            Some((seq, prev)) => self.chain(id, Link { seq, prev, hash: hash_line(line), at }),
+            None => {}
+        }
+    }
+
+    fn chain(&mut self, id: StreamId, link: Link) {
+        let check = check_of(&mut self.streams, id);
+        let before = *self.heads.head(id);
+        let mut head = before;
+        check.line(link, &mut head, self.heads.scope(id), &mut self.found);
+        if head != before {
+            self.heads.advance(id, head);
+        }
+        if !self.found.is_empty() {
+            self.push_found();
+        }
+    }
+
+    fn push_found(&mut self) {
+        let mut found = std::mem::take(&mut self.found);
+        for finding in found.drain(..) {
+            self.push(finding);
+        }
+        self.found = found;
+    }
+
+    /// No signature vouches for the bytes of these lines, so they are read as a whole.
+    fn check_tail_line(&mut self, line: &[u8], at: LogPosition, is_event: bool) -> Option<String> {
+        self.counts.tail_bytes += line.len() as u64 + 1;
+        let writer = match is_event {
+            true => serde_json::from_slice::<DatasetEvent>(line).map(|event| event.writer),
+            false => serde_json::from_slice::<AttemptShape>(line).map(|attempt| attempt.writer),
+        };
+        let writer = match writer {
+            Ok(writer) => writer,
+            Err(error) => return Some(error.to_string()),
+        };
+        let newest = self.newest?;
+        if writer.epoch > newest.epoch && !std::mem::replace(&mut self.is_epoch_reported, true) {
+            let message = format!(
+                "lines were written in epoch {}, and no checkpoint after epoch {} opens it",
+                writer.epoch, newest.epoch
+            );
+            let finding = Finding::new(Verdict::CheckpointMissing, message);
+            self.push(finding.at(at).checkpoint(newest.head.number + 1));
+        }
+        None
+    }
+
+    fn at_boundary(&mut self, checkpoint: &Checkpoint, place: Place, range: RangeState) {
+        let number = checkpoint.number;
+        let was_aligned = self.is_aligned;
+        if let Place::Short(end) = place {
+            self.is_aligned = false;
+            // The log is shorter by all that follows too: one finding for a segment says it.
+            if self.short_segment.replace(end.segment) != Some(end.segment) {
+                let message = format!("it ends here, yet was signed up to {}", checkpoint.position);
+                self.push(Finding::new(Verdict::LogShorter, message).at(end).checkpoint(number));
+            }
+        }
+        if !self.carry.is_empty() {
+            self.is_aligned = false;
+        }
+        let is_root_intact = self.heads.root() == checkpoint.root && self.heads.len() == checkpoint.streams;
+        let mut is_explained = false;
+        if !is_root_intact && self.is_aligned {
+            is_explained = self.compare_heads(checkpoint, range);
+        }
+        if range == RangeState::Changed && was_aligned && !is_explained && self.suspects.len() < MAX_SUSPECTS
+        {
+            let (from, to) = (self.boundary, self.position);
+            self.suspects.push(Suspect { from, to, checkpoint: number });
+        }
+        if range == RangeState::Intact && is_root_intact && place == Place::Exact && self.carry.is_empty() {
+            self.is_aligned = true;
+        }
+        self.boundary = self.position;
+        self.heads.clear_moved();
+    }
+
+    /// The heads are not those that the checkpoint lists: says which streams have more than they should.
+    /// Streams that have less are told by the lines that are expected and never come.
+    /// True when a listed line is another one, which explains that the bytes are others too.
+    fn compare_heads(&mut self, checkpoint: &Checkpoint, range: RangeState) -> bool {
+        let mut is_explained = false;
+        for id in self.heads.moved_streams().to_vec() {
+            let check = check_of(&mut self.streams, id);
+            let (head, scope) = (*self.heads.head(id), self.heads.scope(id));
+            let listed = checkpoint.heads.iter().find(|listed| listed.scope == *scope);
+            match listed {
+                Some(listed) if listed.seq == head.seq => is_explained |= listed.hash != head.hash,
+                Some(_) => self.is_aligned = false,
+                // A checkpoint that is not there may have listed it.
+                None if !self.is_history_whole => self.is_aligned = false,
+                None if !check.is_listed => {
+                    if !std::mem::replace(&mut check.is_forged, true) {
+                        self.found.push(forged(scope, check.first, head.seq, checkpoint.number));
+                    }
+                    self.is_aligned = false;
+                }
+                None => {
+                    let message = "the checkpoint lists no new event of the stream";
+                    let finding = Finding::new(Verdict::InsertedLine, message);
+                    let finding = finding.at(check.head_at()).stream(scope, head.seq);
+                    self.found.push(finding.checkpoint(checkpoint.number));
+                    self.is_aligned = false;
+                }
+            }
+        }
+        self.push_found();
+        if !is_explained && self.is_aligned && range != RangeState::Changed {
+            let message = "the root over all heads is not the one that was signed";
+            let finding = Finding::new(Verdict::HeadMismatch, message);
+            let finding = finding.at(self.position).checkpoint(checkpoint.number);
+            self.unexplained.get_or_insert(finding);
+        }
+        is_explained
+    }
+
+    fn segment_end(&mut self, position: LogPosition) {
+        self.position = position;
+        if !self.carry.is_empty() {
+            let len = self.carry.len() as u64;
+            let at = self.carry_at;
+            self.check_tables(at, true);
+            self.carry.clear();
+            self.counts.unfinished_bytes = len;
+            self.unfinished_at(at);
+        }
+        self.check_tables(position, false);
+    }
+
+    /// Bytes without a newline end a segment. Only the newest may have them, behind all that is signed.
+    fn unfinished_at(&mut self, at: LogPosition) {
+        let is_signed = self.newest.is_some_and(|newest| at < newest.position);
+        if is_signed {
+            self.counts.unfinished_bytes = 0;
+            self.push(unparsable(at, "the line has no end"));
+        } else {
+            self.carry_at = at;
+        }
+    }
+
+    /// Compares the head tables that were written at or before a place.
+    fn check_tables(&mut self, at: LogPosition, is_line_start: bool) {
+        while let Some(table) = self.tables.get(self.next_table) {
+            let Ok((position, root)) = table.content else { return };
+            if position > at {
+                return;
+            }
+            self.next_table += 1;
+            // The start of a segment is the same place as the end of the one before.
+            let is_here = position == at || (is_line_start && at.offset == 0 && position == self.position);
+            let is_intact = is_here && self.heads.root() == root;
+            if !is_intact {
+                let message = "its heads are not those of the log at its place";
+                let finding = Finding::new(Verdict::HeadTableMismatch, message).at(position);
+                self.unexplained.get_or_insert(finding);
+            }
+        }
+    }
+
+    /// The log is at its end: decides what was open.
+    pub(super) fn finish(mut self, end: LogPosition, tables: &[StoredTable]) -> Outcome {
+        if self.counts.unfinished_bytes > 0 && self.carry_at.segment != end.segment {
+            self.counts.unfinished_bytes = 0;
+            self.push(unparsable(self.carry_at, "the line has no end, yet a segment follows"));
+        }
+        for index in 0..self.streams.len() {
+            let id = StreamId::from_index(index);
+            let before = *self.heads.head(id);
+            let mut head = before;
+            self.streams[index].finish(&mut head, self.heads.scope(id), &mut self.found);
+            if head != before {
+                self.heads.advance(id, head);
+            }
+            let check = &mut self.streams[index];
+            let is_signed = self.newest.is_some_and(|newest| check.first < newest.position);
+            let is_unlisted = self.is_history_whole && !check.is_listed && !check.is_forged;
+            if head.seq > 0 && is_signed && is_unlisted {
+                let number = self.newest.map_or(0, |newest| newest.head.number);
+                self.found.push(forged(self.heads.scope(id), check.first, head.seq, number));
+            }
+        }
+        self.push_found();
+        self.report_suspects();
+        self.report_tables(tables);
+        if let Some(finding) = self.unexplained.take().filter(|_| self.findings.is_empty()) {
+            self.push(finding);
+        }
+        let head = self.wanted.and_then(|id| {
+            let head = self.heads.head(id);
+            let scope = self.heads.scope(id).clone();
+            (head.seq > 0).then_some(StreamHead { scope, seq: head.seq, hash: head.hash })
+        });
+        let streams = if self.wanted.is_some() { u64::from(head.is_some()) } else { self.heads.len() };
+        Outcome { counts: self.counts, streams, head }
+    }
+
+    /// Ranges that do not hold and in which nothing else was found.
+    fn report_suspects(&mut self) {
+        self.positions_found.sort_unstable();
+        for Suspect { from, to, checkpoint } in std::mem::take(&mut self.suspects) {
+            let first = self.positions_found.partition_point(|position| *position < from);
+            // A line that is missing at the very end is reported where the stream's last line stands, which
+            // may be earlier; then the log is also shorter, which is reported at the end.
+            if self.positions_found.get(first).is_some_and(|position| *position <= to) {
+                continue;
+            }
+            let message =
+                format!("the bytes from here to {to} are not those that were signed, yet its events hold");
+            self.push(Finding::new(Verdict::AlteredRange, message).at(from).checkpoint(checkpoint));
+        }
+    }
+
+    fn report_tables(&mut self, tables: &[StoredTable]) {
+        for table in tables {
+            let place = LogPosition { segment: table.segment, offset: 0 };
+            let named = self.named_tables.remove(&table.segment);
+            let finding = match (&table.content, named) {
+                (_, Some(named)) if named.hash == table.hash => continue,
+                // Written again later, by a process that died before the checkpoint, or in this moment.
+                (Ok((position, _)), Some(named)) if *position > named.position => continue,
+                (Ok((position, _)), None)
+                    if self.newest.is_none_or(|newest| *position >= newest.position)
+                        || !self.is_history_whole
+                        || self.has_accepted_loss =>
+                {
+                    continue;
+                }
+                (Err(reason), named) => {
+                    let finding = Finding::new(Verdict::HeadTableMismatch, reason.clone()).at(place);
+                    match named {
+                        Some(named) => finding.checkpoint(named.checkpoint),
+                        None => finding,
+                    }
+                }
+                (Ok(_), Some(named)) => {
+                    let message = "the head table is not the one that was signed";
+                    let finding = Finding::new(Verdict::HeadTableMismatch, message).at(place);
+                    finding.checkpoint(named.checkpoint)
+                }
+                (Ok(_), None) => {
+                    let message = "no checkpoint names the head table";
+                    Finding::new(Verdict::HeadTableMismatch, message).at(place)
+                }
+            };
+            self.push(finding);
+        }
+        for (segment, named) in std::mem::take(&mut self.named_tables) {
+            let place = LogPosition { segment, offset: 0 };
+            let finding = Finding::new(Verdict::HeadTableMismatch, "the head table is not there").at(place);
+            self.push(finding.checkpoint(named.checkpoint));
+        }
+    }
+}
+
+/// What the replay tells, besides its findings.
+pub(super) struct Outcome {
+    pub(super) counts: Counts,
+    pub(super) streams: u64,
+    pub(super) head: Option<StreamHead>,
+}
+
+fn check_of(streams: &mut Vec<StreamCheck>, id: StreamId) -> &mut StreamCheck {
+    if streams.len() <= id.index() {
+        streams.resize_with(id.index() + 1, StreamCheck::new);
+    }
+    &mut streams[id.index()]
+}
+
+fn unparsable(at: LogPosition, message: impl Into<String>) -> Finding {
+    Finding::new(Verdict::UnparsableBytes, message).at(at)
+}
+
+fn forged(scope: &Scope, first: LogPosition, last_seq: u64, checkpoint: u64) -> Finding {
+    let message = "it has lines in signed bytes, yet no checkpoint lists it";
+    let finding = Finding::new(Verdict::StreamForged, message).at(first).stream(scope, 1);
+    finding.through(last_seq).checkpoint(checkpoint)
+}

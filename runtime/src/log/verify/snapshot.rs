@@ -1,0 +1,124 @@
+//! What a ledger's directory held at one moment, taken without stopping its writer.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::VerifyError;
+use crate::event::LineHash;
+use crate::ids::LedgerId;
+use crate::log::checkpoint::{CHECKPOINTS_NAME, CheckpointFile};
+use crate::log::head_table::HeadTable;
+use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
+use crate::log::storage::Storage;
+use crate::log::{LogPosition, segment_name};
+
+/// A segment and how far it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) number: u32,
+    pub(super) len: u64,
+}
+
+/// A head table as it lies beside its segment.
+#[derive(Debug)]
+pub(super) struct StoredTable {
+    pub(super) segment: u32,
+    pub(super) hash: LineHash,
+    /// Its position and root, or why it is no head table.
+    pub(super) content: Result<(LogPosition, LineHash), String>,
+}
+
+/// What is verified.
+pub(super) struct Snapshot {
+    pub(super) identity: LedgerIdentity,
+    pub(super) checkpoints: Option<CheckpointFile>,
+    /// By segment.
+    pub(super) tables: Vec<StoredTable>,
+    /// By number.
+    pub(super) segments: Vec<Segment>,
+}
+
+impl Snapshot {
+    /// Takes the snapshot. The order matters while a process writes: a checkpoint and a head table are
+    /// written after the lines they speak of, so lengths taken last cover what they name.
+    pub(super) fn take(storage: &dyn Storage) -> Result<Self, VerifyError> {
+        let identity = read_identity(storage)?;
+        let checkpoints = CheckpointFile::open(storage)
+            .map_err(|source| io_error(storage, "open", CHECKPOINTS_NAME, source))?;
+        let names = storage.list("log").map_err(|source| io_error(storage, "list", "log", source))?;
+        let mut tables = Vec::new();
+        for name in &names {
+            let Some(segment) = number_of(name, ".heads.json") else { continue };
+            if let Some(table) = read_table(storage, segment, identity.ledger_id)? {
+                tables.push(table);
+            }
+        }
+        // Listed again: a segment may have been begun in the meantime.
+        let names = storage.list("log").map_err(|source| io_error(storage, "list", "log", source))?;
+        let mut segments = Vec::new();
+        for number in names.iter().filter_map(|name| number_of(name, ".ndjson")) {
+            let name = segment_name(number);
+            let len = storage.open(&name, false).and_then(|file| file.len());
+            let len = len.map_err(|source| io_error(storage, "open", &name, source))?;
+            segments.push(Segment { number, len });
+        }
+        segments.sort_unstable_by_key(|segment| segment.number);
+        Ok(Self { identity, checkpoints, tables, segments })
+    }
+
+    /// Where the log ends.
+    pub(super) fn end(&self) -> LogPosition {
+        self.segments.last().map_or(LogPosition::START, |segment| LogPosition {
+            segment: segment.number,
+            offset: segment.len,
+        })
+    }
+
+    /// The length of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.len).sum()
+    }
+}
+
+fn read_identity(storage: &dyn Storage) -> Result<LedgerIdentity, VerifyError> {
+    let path = || storage.path().map(PathBuf::from).unwrap_or_default();
+    let bytes =
+        storage.read(IDENTITY_NAME).map_err(|source| io_error(storage, "read", IDENTITY_NAME, source))?;
+    let bytes = bytes.ok_or_else(|| VerifyError::NotALedger { path: path() })?;
+    LedgerIdentity::parse(&bytes).map_err(|source| VerifyError::Identity { path: path(), source })
+}
+
+fn read_table(
+    storage: &dyn Storage,
+    segment: u32,
+    ledger_id: LedgerId,
+) -> Result<Option<StoredTable>, VerifyError> {
+    let name = crate::log::head_table_name(segment);
+    let bytes = storage.read(&name).map_err(|source| io_error(storage, "read", &name, source))?;
+    Ok(bytes.map(|bytes| StoredTable {
+        segment,
+        hash: HeadTable::hash(&bytes),
+        content: HeadTable::parse(&bytes, ledger_id)
+            .map(|table| (table.position, table.root))
+            .map_err(|error| error.to_string()),
+    }))
+}
+
+/// The number in a file name of the log folder: at least eight digits and the suffix.
+fn number_of(name: &str, suffix: &str) -> Option<u32> {
+    let digits = name.strip_suffix(suffix)?;
+    if digits.len() < 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().filter(|number| *number > 0)
+}
+
+pub(super) fn io_error(
+    storage: &dyn Storage,
+    attempted: &'static str,
+    name: &str,
+    source: io::Error,
+) -> VerifyError {
+    let path = storage.path().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+    VerifyError::Io { attempted, path, source }
+}

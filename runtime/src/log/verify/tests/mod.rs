@@ -1,0 +1,7 @@
+//! Verification against ledgers made by hand, honest and tampered with.
+
+mod attacks;
+mod bytes;
+mod honest;
+mod ledger;
+mod tampering;
