@@ -302,8 +302,8 @@ impl StreamCheck {
     }
 
     fn finish_expected(&mut self, head: &Head, scope: &Scope, out: &mut Vec<Finding>) {
-        let signed = self.expected.iter().filter_map(|expected| Some((expected.seq, expected.checkpoint?)));
-        if let Some((last, number)) = signed.last() {
+        let mut signed = self.expected.iter().filter_map(|expected| Some((expected.seq, expected.checkpoint?)));
+        if let Some((last, number)) = signed.next_back() {
             let finding = if head.seq == 0 {
                 let message = format!("the log has no line of it; checkpoint {number} lists {last}");
                 Finding::new(Verdict::StreamDeleted, message).stream(scope, 1)
