@@ -302,7 +302,8 @@ impl StreamCheck {
     }
 
     fn finish_expected(&mut self, head: &Head, scope: &Scope, out: &mut Vec<Finding>) {
-        let mut signed = self.expected.iter().filter_map(|expected| Some((expected.seq, expected.checkpoint?)));
+        let mut signed =
+            self.expected.iter().filter_map(|expected| Some((expected.seq, expected.checkpoint?)));
         if let Some((last, number)) = signed.next_back() {
             let finding = if head.seq == 0 {
                 let message = format!("the log has no line of it; checkpoint {number} lists {last}");
