@@ -19,7 +19,8 @@ use crate::ids::{decode_hex, encode_hex};
 /// administrator, implement this trait over a key that the machine does not hold: a KMS, an HSM, an agent.
 ///
 /// [`sign`](Self::sign) is called on the ledger's own thread, at most about once a second; it may block.
-/// While it fails, events go on being recorded and chained, but stay unprotected until it works again.
+/// When it fails, so does the ledger, as when a write fails: what is recorded stays in the journal, `durable`
+/// calls are refused, and [`health`](crate::Ledger::health) says why, until the ledger is opened again.
 pub trait Signer: Send + Sync + fmt::Debug {
     /// The name under which `ledger.json` lists the public key: 1 to 256 printable characters.
     fn key_id(&self) -> &str;

@@ -6,6 +6,7 @@
 
 mod finding;
 mod history;
+mod ledger;
 mod options;
 mod replay;
 mod report;
@@ -65,6 +66,7 @@ pub(crate) fn verify_storage(
     if history.count == 0 {
         report_no_checkpoint(&snapshot, options, &mut findings);
     }
+    report_unsigned_segment(&snapshot, &history, &mut findings);
     let outcome = replay_log(storage, &snapshot, &history, options, &mut findings)?;
     let is_key_trusted = !options.trusted_keys.is_empty();
     let protected = history.newest.map(|newest| Protected {
@@ -114,6 +116,16 @@ fn report_no_checkpoint(snapshot: &Snapshot, options: &VerifyOptions, findings: 
     for expected in &options.checkpoints {
         let message = format!("the ledger has no checkpoint, {} is expected", expected.number);
         findings.push(Finding::new(Verdict::HeadOlder, message).checkpoint(expected.number));
+    }
+}
+
+/// A rotation writes its checkpoint before it begins the next segment.
+fn report_unsigned_segment(snapshot: &Snapshot, history: &History, findings: &mut Findings) {
+    let Some(newest) = &history.newest else { return };
+    if let Some(whole) = snapshot.newest_whole_segment().filter(|whole| newest.position < *whole) {
+        let message = "a segment follows, yet no checkpoint covers this one to its end";
+        let finding = Finding::new(Verdict::CheckpointMissing, message).at(whole);
+        findings.push(finding.checkpoint(newest.head.number.saturating_add(1)));
     }
 }
 

@@ -84,8 +84,7 @@ pub(super) struct Replay<'a> {
 /// The keys that every line of kind `attempt` has behind its prefix.
 #[derive(Deserialize)]
 struct AttemptShape {
-    #[serde(rename = "surface")]
-    _surface: String,
+    surface: String,
     #[serde(rename = "access")]
     _access: Access,
     #[serde(rename = "guarantee")]
@@ -282,16 +281,22 @@ impl<'a> Replay<'a> {
     /// No signature vouches for the bytes of these lines, so they are read as a whole.
     fn check_tail_line(&mut self, line: &[u8], at: LogPosition, is_event: bool) -> Option<String> {
         self.counts.tail_bytes += line.len() as u64 + 1;
-        let writer = match is_event {
-            true => serde_json::from_slice::<DatasetEvent>(line).map(|event| event.writer),
-            false => serde_json::from_slice::<AttemptShape>(line).map(|attempt| attempt.writer),
+        let read = match is_event {
+            true => {
+                serde_json::from_slice(line).map(|DatasetEvent { surface, writer, .. }| (surface, writer))
+            }
+            false => {
+                serde_json::from_slice(line).map(|AttemptShape { surface, writer, .. }| (surface, writer))
+            }
         };
-        let writer = match writer {
-            Ok(writer) => writer,
+        let (surface, writer) = match read {
+            Ok(read) => read,
             Err(error) => return Some(error.to_string()),
         };
         let newest = self.newest?;
-        if writer.epoch > newest.epoch && !std::mem::replace(&mut self.is_epoch_reported, true) {
+        // Recovery writes events of its own before the checkpoint that opens its epoch, and may die between.
+        let is_opened = writer.epoch <= newest.epoch || surface.starts_with("ledger.");
+        if !is_opened && !std::mem::replace(&mut self.is_epoch_reported, true) {
             let message = format!(
                 "lines were written in epoch {}, and no checkpoint after epoch {} opens it",
                 writer.epoch, newest.epoch
@@ -404,6 +409,11 @@ impl<'a> Replay<'a> {
                 return;
             }
             self.next_table += 1;
+            // One that was written before a loss was accepted may speak of what was lost.
+            let named = self.named_tables.get(&table.segment);
+            if self.has_accepted_loss && named.is_none_or(|named| named.hash != table.hash) {
+                continue;
+            }
             // The start of a segment is the same place as the end of the one before.
             let is_here = position == at || (is_line_start && at.offset == 0 && position == self.position);
             let is_intact = is_here && self.heads.root() == root;

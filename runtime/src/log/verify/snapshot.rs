@@ -12,6 +12,9 @@ use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::storage::Storage;
 use crate::log::{LogPosition, segment_name};
 
+/// How often a snapshot is taken anew because a rotation came between.
+const MAX_RETAKES: usize = 3;
+
 /// A segment and how far it is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
@@ -39,9 +42,26 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes the snapshot. The order matters while a process writes: a checkpoint and a head table are
-    /// written after the lines they speak of, so lengths taken last cover what they name.
+    /// Takes the snapshot.
     pub(super) fn take(storage: &dyn Storage) -> Result<Self, VerifyError> {
+        let mut snapshot = Self::take_once(storage)?;
+        for _ in 0..MAX_RETAKES {
+            let covered = snapshot.checkpoints.as_ref().map(|file| file.newest()).transpose();
+            let covered = covered.map_err(|source| io_error(storage, "read", CHECKPOINTS_NAME, source))?;
+            let covered = covered.flatten().and_then(|newest| newest.parse().ok());
+            let covered = covered.map_or(LogPosition::START, |checkpoint| checkpoint.position);
+            if snapshot.newest_whole_segment().is_none_or(|whole| covered >= whole) {
+                break;
+            }
+            // A segment was begun after the checkpoints were read, or the one that ends it was removed.
+            snapshot = Self::take_once(storage)?;
+        }
+        Ok(snapshot)
+    }
+
+    /// The order matters while a process writes: a checkpoint and a head table are written after the lines
+    /// they speak of, so lengths taken last cover what they name.
+    fn take_once(storage: &dyn Storage) -> Result<Self, VerifyError> {
         let identity = read_identity(storage)?;
         let checkpoints = CheckpointFile::open(storage)
             .map_err(|source| io_error(storage, "open", CHECKPOINTS_NAME, source))?;
@@ -64,6 +84,12 @@ impl Snapshot {
         }
         segments.sort_unstable_by_key(|segment| segment.number);
         Ok(Self { identity, checkpoints, tables, segments })
+    }
+
+    /// The segment before the newest one: whole, so a checkpoint that the rotation wrote covers it.
+    pub(super) fn newest_whole_segment(&self) -> Option<LogPosition> {
+        let [.., whole, _] = self.segments.as_slice() else { return None };
+        Some(LogPosition { segment: whole.number, offset: whole.len })
     }
 
     /// Where the log ends.
