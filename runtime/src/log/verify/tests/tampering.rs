@@ -67,7 +67,7 @@ impl Files {
     }
 
     pub(super) fn write(&self) -> &MemoryStorage {
-        for segment in 1..=3 {
+        for segment in (1..).take_while(|segment| self.storage.open(&segment_name(*segment), false).is_ok()) {
             let lines = self.lines.iter().filter(|line| line.segment == segment);
             let bytes: Vec<u8> = lines.flat_map(|line| line.bytes.iter().chain(b"\n")).copied().collect();
             self.storage.replace(&segment_name(segment), &bytes).unwrap();
