@@ -1,6 +1,6 @@
 //! What generated code names. No part of the public interface: it changes with the macros crate.
 
-#![allow(missing_docs, reason = "hidden; each item is documented where it is defined")]
+#![allow(missing_docs, missing_debug_implementations, reason = "hidden, for generated code alone")]
 
 use std::task::Poll;
 
