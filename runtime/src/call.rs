@@ -132,7 +132,7 @@ pub fn finish_with_message(call: &mut Call, code: Option<Code>, error: Option<&d
 /// Ends a `durable` call by waker.
 pub fn finish_durable(call: &mut Call, code: Option<Code>, error: Option<&dyn fmt::Display>) -> Settle {
     let message = error.map(capture::message);
-    let wait = call.take_state(outcome_of(code)).map(|state| {
+    let wait = call.state.take().map(|state| {
         state.finish_durable(&End {
             outcome: outcome_of(code),
             code: code.map(|code| (code.name(), code.is_retryable())),
@@ -208,7 +208,6 @@ impl Future for Settle {
 
 /// Ends a call by panic: for the hook of `panic = "abort"`.
 pub(crate) fn finish_as_panic(state: Box<CallState>) {
-    mark(&state, Outcome::Panic);
     state.finish(&End { outcome: Outcome::Panic, code: Some(PANIC), message: None, items: None });
 }
 
@@ -220,24 +219,12 @@ fn outcome_of(code: Option<Code>) -> Outcome {
     }
 }
 
-fn mark(state: &CallState, outcome: Outcome) {
-    if let Some(site) = state.site {
-        site.mark(if outcome.is_failure() { Site::FAILED } else { Site::SUCCEEDED });
-    }
-}
-
 impl Call {
     const ENDED: Self = Self { state: None, pushed: None, is_busy: false };
 
-    fn take_state(&mut self, outcome: Outcome) -> Option<Box<CallState>> {
-        let state = self.state.take()?;
-        mark(&state, outcome);
-        Some(state)
-    }
-
     fn end(&mut self, code: Option<Code>, message: Option<&str>, items: Option<u64>, waits: bool) {
         let outcome = outcome_of(code);
-        let Some(state) = self.take_state(outcome) else { return };
+        let Some(state) = self.state.take() else { return };
         let code = code.map(|code| (code.name(), code.is_retryable()));
         let end = End { outcome, code, message, items };
         if waits { state.finish_blocking(&end) } else { state.finish(&end) }
@@ -248,7 +235,7 @@ impl Call {
         self.leave();
         let (outcome, code) =
             if self.is_busy { (Outcome::Panic, PANIC) } else { (Outcome::Cancelled, CANCELLED) };
-        if let Some(state) = self.take_state(outcome) {
+        if let Some(state) = self.state.take() {
             state.finish(&End { outcome, code: Some(code), message: None, items });
         }
     }

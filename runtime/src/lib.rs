@@ -21,6 +21,7 @@ mod ids;
 mod journal;
 mod ledger;
 mod log;
+mod manual;
 mod pending;
 mod surface;
 pub mod testing;
@@ -48,4 +49,5 @@ pub use log::verify::{
     CheckpointHead, Finding, InvalidHead, Protected, Unprotected, Verdict, VerifyError, VerifyOptions,
     VerifyReport, verify,
 };
+pub use manual::{EventBuilder, RecordError};
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

@@ -9,7 +9,7 @@ use crate::context::write_json_str;
 use crate::ids::encode_hex;
 
 /// The longest id of a source ref that is kept as it is, in bytes; a longer one is kept as its hash.
-const MAX_SOURCE_ID_BYTES: usize = 512;
+pub(crate) const MAX_SOURCE_ID_BYTES: usize = 512;
 
 /// Writes the id of a source ref as a JSON string.
 pub(crate) fn detached_id(id: &dyn Display) -> Detached {

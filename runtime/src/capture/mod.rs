@@ -15,7 +15,10 @@ mod forms;
 mod lists;
 
 pub use forms::{ByDebug, ByDisplay, Capture, Debuggable, Displayable, Hashed, Masked, Ser, Serializable};
-pub(crate) use lists::{detached_id, push_change, push_source_ref, set_member, write_source_ref};
+pub(crate) use lists::{
+    MAX_SOURCE_ID_BYTES, detached_id, is_field_name, push_change, push_source_ref, set_member,
+    write_source_ref,
+};
 
 use crate::draft::CallState;
 use crate::ids::encode_hex;
@@ -245,6 +248,24 @@ impl Drop for Detached {
 /// The thread's scratch buffer; a fresh one when that is in use.
 fn scratch() -> Vec<u8> {
     SCRATCH.try_with(Cell::take).unwrap_or_default()
+}
+
+/// Why a value has no JSON text of its own.
+pub(crate) enum Refusal {
+    Failed,
+    TooLarge,
+}
+
+/// Writes a value into the thread's scratch buffer, or says why not.
+pub(crate) fn detached_or_failed(value: &dyn Capture) -> Result<Detached, Refusal> {
+    let mut bytes = Detached(scratch());
+    let mut sink = Sink::new(&mut bytes.0, None);
+    let captured = catch_unwind(AssertUnwindSafe(|| value.capture(&mut sink)));
+    match (captured, sink.overflow.is_some()) {
+        (_, true) => Err(Refusal::TooLarge),
+        (Ok(Ok(())), false) => Ok(bytes),
+        _ => Err(Refusal::Failed),
+    }
 }
 
 /// Writes a value into the thread's scratch buffer.

@@ -6,7 +6,7 @@ use std::task::Poll;
 use dataset_events::{ErrorCode, LedgerUnavailable, RequestContext, dataset_event};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 
 /// How a call is to end.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -234,7 +234,7 @@ pub(crate) fn impl_future_built(ctx: &RequestContext, exit: Exit) -> impl Future
         let again = |inner| -> BoxFuture<'_, Outcome> { Box::pin(impl_future_built(ctx, inner)) };
         async_body!(exit, |inner| again(inner).await)
     };
-    built
+    built.fuse()
 }
 
 #[dataset_event(surface = "shapes.result_of_future")]
