@@ -4,6 +4,8 @@ mod error;
 mod log_writer;
 mod open;
 mod options;
+#[cfg(test)]
+mod power_cut_tests;
 pub(crate) mod recover;
 mod root;
 mod sequencer;

@@ -23,7 +23,7 @@ use crate::journal::os::{self, Mapping};
 use crate::journal::ticks;
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::signer::{Ed25519Signer, Signer};
-use crate::log::storage::{DiskStorage, MemoryStorage, Storage};
+use crate::log::storage::{DiskStorage, Storage};
 use crate::pending::{self, Mode};
 
 /// Where a ledger lies.
@@ -56,7 +56,7 @@ pub(crate) fn open(mut options: LedgerOptions) -> Result<Ledger, OpenError> {
                 "dataset-events: no ledger on disk ({error}); events are kept in memory and end with this \
                  process, as `on_unavailable` asks."
             );
-            open_in_memory(options, MemoryStorage::default(), mode)
+            open_in_memory(options, Memory::default().0, mode)
         }
         opened => {
             let ledger = opened?;
@@ -68,7 +68,7 @@ pub(crate) fn open(mut options: LedgerOptions) -> Result<Ledger, OpenError> {
 
 fn open_in_memory(
     mut options: LedgerOptions,
-    storage: MemoryStorage,
+    storage: Arc<dyn Storage>,
     mode: Mode,
 ) -> Result<Ledger, OpenError> {
     let is_new = storage.read(IDENTITY_NAME).ok().flatten().is_none();
@@ -76,7 +76,7 @@ fn open_in_memory(
     let _ = getrandom::fill(&mut secret);
     let site = Site {
         ledger_id: options.fixed.as_ref().map_or_else(new_ledger_id, |fixed| fixed.ledger_id),
-        storage: Arc::new(storage),
+        storage,
         lock_file: None,
         journal: None,
         signer: match options.signer.take() {

@@ -11,7 +11,7 @@ use crate::id_source::IdSource;
 use crate::ids::LedgerId;
 use crate::journal::control::Layout;
 use crate::log::signer::Signer;
-use crate::log::storage::MemoryStorage;
+use crate::log::storage::{MemoryStorage, Storage};
 
 /// What to do when the disk cannot hold a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,9 +59,15 @@ pub(crate) struct Fixed {
     pub(crate) secret: [u8; 32],
 }
 
-/// Where a ledger in memory lies.
-#[derive(Clone, Default)]
-pub(crate) struct Memory(pub(crate) MemoryStorage);
+/// Where a ledger that has no directory lies.
+#[derive(Clone)]
+pub(crate) struct Memory(pub(crate) Arc<dyn Storage>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Arc::new(MemoryStorage::default()))
+    }
+}
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

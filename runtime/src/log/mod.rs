@@ -9,6 +9,8 @@ pub(crate) mod line;
 pub(crate) mod reader;
 pub(crate) mod signer;
 pub(crate) mod storage;
+#[cfg(test)]
+pub(crate) mod storage_faults;
 pub(crate) mod verify;
 
 use std::fmt;
