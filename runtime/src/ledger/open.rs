@@ -43,6 +43,7 @@ fn new_ledger_id() -> LedgerId {
 }
 
 pub(crate) fn open(mut options: LedgerOptions) -> Result<Ledger, OpenError> {
+    crate::current::install_panic_hook();
     let mode = pending::mode();
     if mode != Mode::Disk && options.memory.is_none() && options.fixed.is_none() {
         options.memory = Some(Memory::default());
