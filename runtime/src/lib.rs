@@ -18,11 +18,15 @@ mod error_code;
 mod event;
 mod id_source;
 mod ids;
+mod index;
 mod journal;
 mod ledger;
 mod log;
 mod manual;
+mod operator;
 mod pending;
+mod query;
+mod scope;
 mod surface;
 pub mod testing;
 
@@ -38,6 +42,7 @@ pub use ids::{
     AuthSubject, Env, EventId, InvalidId, InvalidIdReason, LedgerId, RequestId, Scope, SpanId, TenantId,
     TraceId, UserId,
 };
+pub use index::{IndexHealth, IndexReport, RebuildError, rebuild_index};
 pub use ledger::{
     Drained, Health, InstallError, Ledger, LedgerError, LedgerOptions, LedgerStats, OnUnavailable, OpenError,
 };
@@ -50,4 +55,7 @@ pub use log::verify::{
     VerifyReport, verify,
 };
 pub use manual::{EventBuilder, RecordError};
+pub use operator::{OperatorReader, ScopeSummary};
+pub use query::{EventQuery, Events, OperatorQuery, Page, ReadError, StoredEvent};
+pub use scope::ScopedReader;
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

@@ -25,6 +25,7 @@ pub use self::options::{LedgerOptions, OnUnavailable};
 pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
 use crate::context::ContextBuilder;
 use crate::ids::{Env, InvalidId, LedgerId, TenantId};
+use crate::index::{IndexFollower, IndexWait};
 use crate::log::storage::Storage;
 
 /// An open ledger. Clones share it; the last one to go flushes and closes it.
@@ -39,6 +40,7 @@ pub struct Ledger {
 pub(crate) struct Owner {
     pub(crate) shared: Arc<LedgerShared>,
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) index: Arc<IndexFollower>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for its lock on the ledger's directory; given back at close.
     lock_file: Mutex<Option<std::fs::File>>,
@@ -62,6 +64,7 @@ impl Owner {
         for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
         }
+        self.index.close();
         crate::journal::lease::give_up(&self.shared);
         lock(&self.lock_file).take();
     }
@@ -116,7 +119,7 @@ pub struct LedgerStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Whether everything recorded before the call is in the log, durable.
+    /// Whether everything recorded before the call is in the log, durable, and in the index unless that fails.
     pub is_complete: bool,
     /// Events that were made durable while draining.
     pub events: u64,
@@ -179,7 +182,7 @@ impl Ledger {
         ContextBuilder::new(tenant, env, Some(Arc::clone(&self.owner.shared)))
     }
 
-    /// Waits until every call that has returned is in the log, durable.
+    /// Waits until every call that has returned is in the log, durable, and the index has read it.
     ///
     /// # Errors
     ///
@@ -211,7 +214,10 @@ impl Ledger {
         let cut = shared.signal.request_cut();
         let is_done = shared.signal.wait_for_cut(cut, deadline);
         self.check()?;
-        Ok(is_done)
+        // A failing index is no reason to wait: reads scan what it lacks.
+        let (_, durable) = self.owner.index.lag();
+        let waited = self.owner.index.wait_for(durable, deadline);
+        Ok(is_done && waited != IndexWait::Behind)
     }
 
     fn check(&self) -> Result<(), LedgerError> {

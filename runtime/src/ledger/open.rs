@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::context::write_json_str;
 use crate::id_source::IdSource;
 use crate::ids::LedgerId;
+use crate::index::IndexFollower;
 use crate::journal::arena::Arena;
 use crate::journal::control::{Control, Layout};
 use crate::journal::os::{self, Mapping};
@@ -309,7 +310,10 @@ fn start(
 ) -> Result<Ledger, OpenError> {
     let (to_writer, orders) = mpsc::sync_channel(0);
     let buffers = Arc::new(Mutex::new(Vec::new()));
-    let followers: Vec<Follower> = Vec::new();
+    let index = IndexFollower::start(Arc::clone(&site.storage), site.ledger_id, end.position);
+    let index = Arc::new(index);
+    let to_index = Arc::clone(&index);
+    let followers: Vec<Follower> = vec![Box::new(move |position| to_index.advance(position))];
     let sequencer = Sequencer {
         state: SequencerState::new(&shared.arena),
         shared: Arc::clone(&shared),
@@ -344,6 +348,7 @@ fn start(
         owner: Arc::new(Owner {
             shared,
             storage: site.storage,
+            index,
             threads: Mutex::new(threads),
             lock_file: Mutex::new(site.lock_file),
         }),

@@ -1,0 +1,468 @@
+//! Queries: events of one scope, or of all, by what their envelope says; lazily, in either direction.
+
+mod filter;
+mod glob;
+mod hits;
+mod indexed;
+mod lines;
+mod summary;
+#[cfg(test)]
+pub(crate) mod synthetic;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Weak};
+use std::{fmt, io};
+
+use crate::event::{DatasetEvent, LineHash, Outcome};
+use crate::ids::{LedgerId, RequestId, Scope, TraceId, UserId};
+use crate::index::{Index, IndexError, IndexFollower};
+use crate::ledger::Ledger;
+use crate::log::LogPosition;
+use crate::log::heads::StreamHead;
+use crate::log::line::hash_line;
+use crate::log::storage::Storage;
+
+use filter::Filter;
+use hits::Hits;
+
+pub(crate) use summary::summarize;
+
+/// What reads need of a ledger.
+#[derive(Clone)]
+pub(crate) struct ReadParts {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) ledger_id: LedgerId,
+    pub(crate) source: ReadSource,
+}
+
+impl Ledger {
+    pub(crate) fn read_parts(&self) -> ReadParts {
+        ReadParts {
+            storage: Arc::clone(&self.owner.storage),
+            ledger_id: self.id(),
+            source: ReadSource::Indexed(Arc::clone(&self.owner.index)),
+        }
+    }
+}
+
+/// Where a read finds events, and up to where it may look.
+#[derive(Clone)]
+pub(crate) enum ReadSource {
+    /// By the index, and by scanning what it has not read yet.
+    Indexed(Arc<IndexFollower>),
+    /// By scanning the log up to a place: a ledger of another process.
+    Scanned { until: LogPosition },
+}
+
+impl ReadParts {
+    fn source(&self) -> (Weak<Index>, LogPosition) {
+        match &self.source {
+            ReadSource::Indexed(follower) => follower.current(),
+            ReadSource::Scanned { until } => (Weak::new(), *until),
+        }
+    }
+
+    fn distrust(&self, error: &IndexError) {
+        if let ReadSource::Indexed(follower) = &self.source {
+            follower.distrust(error.to_string());
+        }
+    }
+}
+
+/// Why events could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The log could not be read.
+    Log {
+        /// What was attempted, on what.
+        attempted: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The index led to a line that is not the event it speaks of. The line is withheld and the index is
+    /// built again; `verify` says whether the log was changed.
+    NotTheEvent {
+        /// Where the event should be.
+        position: LogPosition,
+        /// Its scope.
+        scope: String,
+        /// Its sequence number.
+        seq: u64,
+    },
+    /// A line is not an event of a form that this version reads. Reading can go on behind it.
+    Unreadable {
+        /// Where the line lies.
+        position: LogPosition,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl ReadError {
+    fn log(attempted: &str, position: LogPosition, source: io::Error) -> Self {
+        Self::Log { attempted: format!("{attempted} {position}"), source }
+    }
+}
+
+impl From<IndexError> for ReadError {
+    /// Only what the index says of the log: its own failures are no failures of a read.
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Log { attempted, source } => Self::Log { attempted, source },
+            other => Self::Log { attempted: "read the log".into(), source: io::Error::other(other) },
+        }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log { attempted, .. } => f.write_str(attempted),
+            Self::NotTheEvent { position, scope, seq } => {
+                write!(f, "read event {seq} of {scope}: {position} holds something else; run `verify`")
+            }
+            Self::Unreadable { position, .. } => write!(f, "read the event at {position}: run `verify`"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Log { source, .. } => Some(source),
+            Self::Unreadable { source, .. } => Some(source),
+            Self::NotTheEvent { .. } => None,
+        }
+    }
+}
+
+/// An event with the bytes it was read from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StoredEvent {
+    /// The event.
+    pub event: DatasetEvent,
+    /// The line as it is stored, without its newline: what is hashed and chained.
+    pub line: String,
+    /// Where the line lies.
+    pub position: LogPosition,
+}
+
+impl StoredEvent {
+    fn new(position: LogPosition, line: Vec<u8>) -> Result<Self, ReadError> {
+        let unreadable = |source| ReadError::Unreadable { position, source };
+        let line = String::from_utf8(line).map_err(|error| unreadable(serde::de::Error::custom(error)))?;
+        let event = DatasetEvent::from_line(&line).map_err(unreadable)?;
+        Ok(Self { event, line, position })
+    }
+
+    /// SHA-256 of the line: what `prev` of the next event of the stream holds.
+    pub fn hash(&self) -> LineHash {
+        hash_line(self.line.as_bytes())
+    }
+
+    /// The event as the head of its stream. Kept somewhere else, it shows later that nothing before it was
+    /// changed.
+    pub fn head(&self) -> StreamHead {
+        StreamHead { scope: self.event.scope(), seq: self.event.seq, hash: self.hash() }
+    }
+}
+
+/// Some events of a query, and where the next ones begin.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Page<C> {
+    /// The events, in the order asked for.
+    pub events: Vec<StoredEvent>,
+    /// What to give to `resume` for the next page; `None` when there are no more.
+    pub next: Option<C>,
+}
+
+/// The settings that both kinds of query share.
+#[derive(Clone)]
+struct Selection {
+    parts: ReadParts,
+    scope: Option<Scope>,
+    filter: Filter,
+    is_newest_first: bool,
+    limit: usize,
+}
+
+impl Selection {
+    fn new(parts: ReadParts, scope: Option<Scope>) -> Self {
+        Self { parts, scope, filter: Filter::default(), is_newest_first: false, limit: usize::MAX }
+    }
+
+    fn iter(self) -> Events {
+        let left = self.limit;
+        Events { state: State::Pending(Box::new(self)), left }
+    }
+
+    /// Reads one event more than the page holds, to know whether another follows.
+    fn page(mut self, len: usize) -> Result<(Vec<StoredEvent>, bool), ReadError> {
+        let len = len.min(self.limit);
+        let has_limit = len == self.limit;
+        self.limit = len.saturating_add(usize::from(!has_limit));
+        let mut events = self.iter().collect::<Result<Vec<_>, _>>()?;
+        let has_more = events.len() > len;
+        events.truncate(len);
+        Ok((events, has_more))
+    }
+
+    fn count(self) -> Result<u64, ReadError> {
+        Hits::new(&self.parts, self.scope, self.filter, self.is_newest_first)?.count()
+    }
+}
+
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selection")
+            .field("scope", &self.scope)
+            .field("filter", &self.filter)
+            .field("is_newest_first", &self.is_newest_first)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! query_setters {
+    () => {
+        /// Only surfaces that a glob describes: `*` stands for any run of characters, dots among them, so
+        /// that `chat.*` is every surface below chat; all else is itself. Given more than once: any of them.
+        pub fn surface(mut self, glob: impl Into<String>) -> Self {
+            self.selection.filter.surfaces.push(glob.into());
+            self
+        }
+
+        /// Only this outcome. Given more than once: any of them.
+        pub fn outcome(mut self, outcome: Outcome) -> Self {
+            self.selection.filter.outcomes.push(outcome);
+            self
+        }
+
+        /// Only failures with this code. Given more than once: any of them.
+        pub fn code(mut self, code: impl Into<String>) -> Self {
+            self.selection.filter.codes.push(code.into());
+            self
+        }
+
+        /// Only what this user did. Given more than once: any of them.
+        pub fn user(mut self, user_id: &UserId) -> Self {
+            self.selection.filter.users.push(user_id.clone());
+            self
+        }
+
+        /// Only events recorded at or after a time, in microseconds since 1970 (UTC).
+        pub fn since(mut self, recorded_at_us: i64) -> Self {
+            self.selection.filter.since = Some(recorded_at_us);
+            self
+        }
+
+        /// Only events recorded before a time, in microseconds since 1970 (UTC).
+        pub fn until(mut self, recorded_at_us: i64) -> Self {
+            self.selection.filter.until = Some(recorded_at_us);
+            self
+        }
+
+        /// Only events of one request.
+        pub fn request(mut self, request_id: &RequestId) -> Self {
+            self.selection.filter.request = Some(request_id.clone());
+            self
+        }
+
+        /// Only events of one trace.
+        pub fn trace(mut self, trace_id: TraceId) -> Self {
+            self.selection.filter.set_trace(trace_id);
+            self
+        }
+
+        /// Newest first.
+        pub fn newest_first(mut self) -> Self {
+            self.selection.is_newest_first = true;
+            self
+        }
+
+        /// Oldest first. The default.
+        pub fn oldest_first(mut self) -> Self {
+            self.selection.is_newest_first = false;
+            self
+        }
+
+        /// At most this many events. Has no effect on [`count`](Self::count).
+        pub fn limit(mut self, events: usize) -> Self {
+            self.selection.limit = events;
+            self
+        }
+
+        /// Reads the events lazily. Those that were durable when the first is asked for are selected.
+        pub fn iter(self) -> Events {
+            self.selection.iter()
+        }
+
+        /// Counts the selected events, by the index alone where it can.
+        ///
+        /// # Errors
+        ///
+        /// [`ReadError`] when the log cannot be read.
+        pub fn count(self) -> Result<u64, ReadError> {
+            self.selection.count()
+        }
+    };
+}
+
+/// Selects events of one scope.
+///
+/// Made by [`ScopedReader::events`](crate::ScopedReader::events). Filters narrow each other down; values are
+/// plain data, whatever they hold.
+#[derive(Debug, Clone)]
+#[must_use = "a query reads nothing until `iter`, `page` or `count`"]
+pub struct EventQuery {
+    selection: Selection,
+}
+
+impl EventQuery {
+    pub(crate) fn new(parts: ReadParts, scope: Scope) -> Self {
+        Self { selection: Selection::new(parts, Some(scope)) }
+    }
+
+    query_setters!();
+
+    /// Only events behind this sequence number.
+    pub fn after_seq(mut self, seq: u64) -> Self {
+        self.selection.filter.after_seq = Some(seq);
+        self
+    }
+
+    /// Only events before this sequence number.
+    pub fn before_seq(mut self, seq: u64) -> Self {
+        self.selection.filter.before_seq = Some(seq);
+        self
+    }
+
+    /// Goes on behind the event with this sequence number, in the order that was chosen before.
+    pub fn resume(self, seq: u64) -> Self {
+        match self.selection.is_newest_first {
+            true => self.before_seq(seq),
+            false => self.after_seq(seq),
+        }
+    }
+
+    /// Reads at most `events` events, and says where the next page begins.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the log cannot be read.
+    pub fn page(self, events: usize) -> Result<Page<u64>, ReadError> {
+        let (events, has_more) = self.selection.page(events)?;
+        let next = events.last().filter(|_| has_more).map(|last| last.event.seq);
+        Ok(Page { events, next })
+    }
+}
+
+/// Selects events of all scopes, in the order of the log.
+///
+/// Made by [`OperatorReader::events`](crate::OperatorReader::events), and by nothing else.
+#[derive(Debug, Clone)]
+#[must_use = "a query reads nothing until `iter`, `page` or `count`"]
+pub struct OperatorQuery {
+    selection: Selection,
+}
+
+impl OperatorQuery {
+    pub(crate) fn new(parts: ReadParts) -> Self {
+        Self { selection: Selection::new(parts, None) }
+    }
+
+    query_setters!();
+
+    /// Only events behind this place in the log.
+    pub fn after(mut self, position: LogPosition) -> Self {
+        self.selection.filter.after = Some(position);
+        self
+    }
+
+    /// Only events before this place in the log.
+    pub fn before(mut self, position: LogPosition) -> Self {
+        self.selection.filter.before = Some(position);
+        self
+    }
+
+    /// Goes on behind the event at this place, in the order that was chosen before.
+    pub fn resume(self, position: LogPosition) -> Self {
+        match self.selection.is_newest_first {
+            true => self.before(position),
+            false => self.after(position),
+        }
+    }
+
+    /// Reads at most `events` events, and says where the next page begins.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the log cannot be read.
+    pub fn page(self, events: usize) -> Result<Page<LogPosition>, ReadError> {
+        let (events, has_more) = self.selection.page(events)?;
+        let next = events.last().filter(|_| has_more).map(|last| last.position);
+        Ok(Page { events, next })
+    }
+}
+
+/// The events of a query, read one after the other.
+///
+/// After an error other than [`ReadError::Unreadable`] it ends.
+#[derive(Debug)]
+pub struct Events {
+    state: State,
+    left: usize,
+}
+
+enum State {
+    /// Nothing was read yet.
+    Pending(Box<Selection>),
+    Reading(Box<Hits>),
+    Ended,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending(_) => "pending",
+            Self::Reading(_) => "reading",
+            Self::Ended => "ended",
+        })
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<StoredEvent, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut hits = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => return None,
+            State::Reading(hits) => hits,
+            State::Pending(selection) => {
+                let Selection { parts, scope, filter, is_newest_first, .. } = *selection;
+                match Hits::new(&parts, scope, filter, is_newest_first) {
+                    Ok(hits) => Box::new(hits),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        };
+        match hits.next() {
+            Ok(Some((position, line))) => {
+                self.left -= 1;
+                self.state = State::Reading(hits);
+                Some(StoredEvent::new(position, line))
+            }
+            Ok(None) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+impl std::iter::FusedIterator for Events {}

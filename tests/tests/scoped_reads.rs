@@ -1,0 +1,163 @@
+//! What a scope sees of a real ledger, what it never sees, and what the operator sees.
+
+use dataset_events::testing::TestLedger;
+use dataset_events::{
+    Code, Env, ErrorCode, Events, Outcome, RebuildError, RequestContext, RequestId, TenantId, UserId,
+    dataset_event, rebuild_index,
+};
+
+#[derive(Debug)]
+struct Refused;
+
+impl ErrorCode for Refused {
+    fn code(&self) -> Code {
+        const { Code::new("orders.refused").status(403) }
+    }
+}
+
+#[dataset_event(surface = "orders.create", input(note))]
+fn create(ctx: &RequestContext, note: &str, is_allowed: bool) -> Result<(), Refused> {
+    if is_allowed { Ok(()) } else { Err(Refused) }
+}
+
+#[dataset_event(surface = "orders.items.list", access = "read")]
+fn list(ctx: &RequestContext) {}
+
+const PROD: Env = Env::from_static("prod");
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+fn surfaces(events: Events) -> Vec<String> {
+    events.map(|event| event.unwrap().event.surface).collect()
+}
+
+#[test]
+fn a_call_is_read_back_after_flush_by_each_filter() {
+    let test = TestLedger::new();
+    let ctx = test.context("acme", "prod").user_id("u_1").request_id("r-1").build().unwrap();
+    let other = test.context("acme", "prod").user_id("u_2").build().unwrap();
+    create(&ctx, "one", true).unwrap();
+    create(&ctx, "two", false).unwrap_err();
+    create(&other, "three", true).unwrap();
+    list(&other);
+    test.flush();
+    let reader = test.ledger().scope(&tenant("acme"), &PROD);
+    let all = ["orders.create", "orders.create", "orders.create", "orders.items.list"];
+    assert_eq!(surfaces(reader.events().iter()), all);
+    assert_eq!(surfaces(reader.events().surface("orders.items.*").iter()), ["orders.items.list"]);
+    assert_eq!(reader.events().surface("orders.*").count().unwrap(), 4);
+    assert_eq!(reader.events().outcome(Outcome::Denied).count().unwrap(), 1);
+    let denied = reader.events().code("orders.refused").iter().next().unwrap().unwrap();
+    assert_eq!((denied.event.seq, denied.event.outcome), (2, Outcome::Denied));
+    assert_eq!(reader.events().user(&UserId::new("u_1").unwrap()).count().unwrap(), 2);
+    assert_eq!(reader.events().request(&RequestId::new("r-1").unwrap()).count().unwrap(), 2);
+    assert_eq!(reader.events().trace(ctx.trace_id()).newest_first().page(1).unwrap().next, Some(2));
+    let from = denied.event.recorded_at;
+    assert_eq!(reader.events().since(from).count().unwrap(), 3);
+    assert_eq!(reader.events().until(from).count().unwrap(), 1);
+    assert_eq!(reader.head().unwrap().unwrap().seq, 4);
+    let elsewhere = test.ledger().scope(&tenant("acme"), &Env::from_static("test"));
+    assert_eq!(elsewhere.events().count().unwrap(), 0);
+    assert!(elsewhere.head().unwrap().is_none());
+}
+
+#[test]
+fn a_hundred_tenants_see_only_their_own_canary() {
+    let test = TestLedger::new();
+    let envs = ["prod", "staging", "test"];
+    let names: Vec<String> = (0..100).map(|number| format!("tenant-{number:03}")).collect();
+    for round in 0..67 {
+        for name in &names {
+            for env in envs {
+                let ctx = test.context(name, env).build().unwrap();
+                let _ = create(&ctx, &format!("canary-{name}-{env}-"), round % 7 != 0);
+            }
+        }
+    }
+    test.flush();
+    for name in &names {
+        for env in envs {
+            let reader = test.ledger().scope(&tenant(name), &Env::new(env).unwrap());
+            let own = format!("canary-{name}-{env}-");
+            let mut seen = 0;
+            for event in reader.events().iter() {
+                let line = event.unwrap().line;
+                assert_eq!(line.matches("canary-").count(), 1);
+                assert!(line.contains(&own), "{name}/{env} was given {line}");
+                seen += 1;
+            }
+            assert_eq!(seen, 67);
+            assert_eq!(reader.events().outcome(Outcome::Denied).count().unwrap(), 10);
+        }
+    }
+    assert_eq!(test.ledger().operator("count").events().surface("orders.*").count().unwrap(), 20_100);
+}
+
+#[test]
+fn opening_an_operator_reader_is_an_event_with_its_reason() {
+    let test = TestLedger::new();
+    let ctx = test.context("acme", "prod").build().unwrap();
+    list(&ctx);
+    let reason = format!("ticket \"42\" \u{1f9ea}{}", "x".repeat(2_000));
+    let operator = test.ledger().operator(&reason);
+    test.flush();
+    let opened = operator.system().events().surface("ledger.operator_opened").iter().next();
+    let opened = opened.unwrap().unwrap().event;
+    let recorded = opened.input_value()["reason"].as_str().unwrap().to_owned();
+    assert!(recorded.len() <= 1_024 && recorded.len() > 1_000 && reason.starts_with(&recorded));
+    let scopes = operator.scopes().unwrap();
+    let names: Vec<String> = scopes.iter().map(|scope| scope.scope.to_string()).collect();
+    assert_eq!(names, ["$system/$system", "acme/prod"]);
+    assert_eq!(scopes[1].events, 1);
+    let in_log_order: Vec<_> = operator.events().iter().map(|event| event.unwrap().position).collect();
+    assert!(in_log_order.is_sorted() && in_log_order.len() >= 3);
+    let newest = operator.events().newest_first().limit(1).iter().next().unwrap().unwrap();
+    assert_eq!(Some(&newest.position), in_log_order.last());
+}
+
+#[test]
+fn reads_go_on_over_a_reopen_and_after_a_close() {
+    let mut test = TestLedger::on_disk();
+    let ctx = test.context("acme", "prod").build().unwrap();
+    create(&ctx, "before", true).unwrap();
+    drop(ctx);
+    test.reopen();
+    let ctx = test.context("acme", "prod").build().unwrap();
+    create(&ctx, "after", true).unwrap();
+    test.flush();
+    let reader = test.ledger().scope(&tenant("acme"), &PROD);
+    let notes = || -> Vec<String> {
+        let inputs = reader.events().iter().map(|event| event.unwrap().event.input_value());
+        inputs.map(|input| input["note"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(notes(), ["before", "after"]);
+    assert!(test.ledger().index_health().is_ok);
+    test.ledger().clone().close().unwrap();
+    assert_eq!(notes(), ["before", "after"]);
+}
+
+#[test]
+fn a_lost_index_is_built_again_by_opening_and_by_hand() {
+    let mut test = TestLedger::on_disk();
+    let ctx = test.context("acme", "prod").build().unwrap();
+    for _ in 0..100 {
+        list(&ctx);
+    }
+    drop(ctx);
+    test.flush();
+    let directory = test.ledger().path().unwrap().to_owned();
+    let error = rebuild_index(&directory).unwrap_err();
+    assert!(matches!(error, RebuildError::InUse { .. }), "{error}");
+    std::fs::remove_file(directory.join("index.redb")).unwrap();
+    test.reopen();
+    test.flush();
+    let reader = test.ledger().scope(&tenant("acme"), &PROD);
+    assert_eq!(reader.events().surface("orders.items.list").count().unwrap(), 100);
+    test.ledger().clone().close().unwrap();
+    let report = rebuild_index(&directory).unwrap();
+    assert!(report.events >= 102 && report.skipped_lines == 0, "{report:?}");
+    let error = rebuild_index(directory.parent().unwrap()).unwrap_err();
+    assert!(matches!(error, RebuildError::NotALedger { .. }), "{error}");
+}
