@@ -208,13 +208,6 @@ impl ContextBuilder {
         }
     }
 
-    /// A context of the ledger's own scope.
-    pub(crate) fn system(ledger: Arc<LedgerShared>) -> Self {
-        let mut builder = Self::new(TenantId::SYSTEM, Env::SYSTEM, Some(ledger));
-        builder.actor_type = Some(ActorType::System);
-        builder
-    }
-
     id_setter! {
         /// The user on whose behalf the request runs.
         user_id: UserId

@@ -311,11 +311,6 @@ impl Arena {
         None
     }
 
-    /// The largest record that a run can take, in bytes.
-    pub(crate) fn max_record_bytes(&self) -> usize {
-        self.layout.run_blocks as usize * BLOCK_BYTES - BLOCK_HEADER_BYTES
-    }
-
     /// The blocks that may hold records: (block, whether nothing more will be written to it).
     ///
     /// The flag is read before the caller looks for records, so that a block reported as given up holds

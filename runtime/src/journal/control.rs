@@ -27,6 +27,13 @@ const COUNTER_BYTES: usize = 64;
 const LOSS_BYTES: usize = 256;
 const LOSS_NAMES_AT: usize = 42;
 
+/// Enough for the largest record: four sections of 64 KiB, and what stands around them.
+const MIN_RUN_BLOCKS: u32 = 12;
+const _: () = assert!(
+    MIN_RUN_BLOCKS as usize * BLOCK_BYTES
+        > BLOCK_HEADER_BYTES + 4 * crate::capture::MAX_SECTION_BYTES + 16 * 1024
+);
+
 /// How a journal of a given size is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -58,7 +65,7 @@ impl Layout {
             loss_slots: loss_slots as u32,
             blocks_at,
             blocks,
-            run_blocks: (blocks / 8).max(12),
+            run_blocks: (blocks / 8).max(MIN_RUN_BLOCKS),
         }
     }
 
@@ -297,13 +304,6 @@ impl<'a> Control<'a> {
     /// Marks losses as reported by a durable event.
     pub(crate) fn set_reported(&self, slot: u32, lost: u64) {
         self.word(self.loss_at(slot) + 16).store(lost, Ordering::Release);
-    }
-
-    /// All losses ever counted here.
-    pub(crate) fn total_lost(&self) -> u64 {
-        (0..self.layout.loss_slots)
-            .map(|slot| self.word(self.loss_at(slot) + 8).load(Ordering::Relaxed))
-            .sum()
     }
 }
 

@@ -214,6 +214,10 @@ impl Ledger {
         let cut = shared.signal.request_cut();
         let is_done = shared.signal.wait_for_cut(cut, deadline);
         self.check()?;
+        if !is_done && deadline.is_none() {
+            // The threads went while somebody closed the ledger.
+            return Err(LedgerError::Closed);
+        }
         // A failing index is no reason to wait: reads scan what it lacks.
         let (_, durable) = self.owner.index.lag();
         let waited = self.owner.index.wait_for(durable, deadline);

@@ -45,6 +45,8 @@ fn new_ledger_id() -> LedgerId {
 
 pub(crate) fn open(mut options: LedgerOptions) -> Result<Ledger, OpenError> {
     crate::current::install_panic_hook();
+    // In a forked child, which must open a ledger of its own, the generator would repeat its parent's ids.
+    crate::id_source::reseed();
     let mode = pending::mode();
     if mode != Mode::Disk && options.memory.is_none() && options.fixed.is_none() {
         options.memory = Some(Memory::default());
@@ -353,6 +355,19 @@ fn start(
             lock_file: Mutex::new(site.lock_file),
         }),
     })
+}
+
+/// Tells those who wait on a ledger when one of its threads dies.
+struct ThreadEnds(Arc<LedgerShared>);
+
+impl Drop for ThreadEnds {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            self.0.fail(format!("the thread {name} panicked"));
+            self.0.signal.over();
+        }
+    }
 }
 
 /// Completes the ledgers that dead processes left in the root. One that cannot be is reported and left
