@@ -35,8 +35,8 @@ pub use current::{Current, current};
 pub use dataset_events_macros::{ErrorCode, dataset_event};
 pub use error_code::{Code, ErrorCode, LedgerUnavailable, UnavailableReason};
 pub use event::{
-    Actor, ActorType, Change, Client, DatasetEvent, EventError, InterruptCause, LineHash, Outcome,
-    OutcomeDetail, SCHEMA_VERSION, SourceRef, Writer,
+    Actor, ActorType, Change, Client, DatasetEvent, EventError, InterruptCause, LineHash, Marker, Omitted,
+    Outcome, OutcomeDetail, SCHEMA_VERSION, Sealed, SourceRef, Writer,
 };
 pub use ids::{
     AuthSubject, Env, EventId, InvalidId, InvalidIdReason, LedgerId, RequestId, Scope, SpanId, TenantId,

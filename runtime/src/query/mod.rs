@@ -166,7 +166,7 @@ impl StoredEvent {
     /// The event as the head of its stream. Kept somewhere else, it shows later that nothing before it was
     /// changed.
     pub fn head(&self) -> StreamHead {
-        StreamHead { scope: self.event.scope(), seq: self.event.seq, hash: self.hash() }
+        StreamHead { scope: self.event.scope().clone(), seq: self.event.seq, hash: self.hash() }
     }
 }
 

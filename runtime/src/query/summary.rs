@@ -33,7 +33,7 @@ pub(crate) fn summarize(parts: &ReadParts) -> Result<Vec<ScopeSummary>, ReadErro
     for (scope, found) in found {
         let line = store.read(found.position, found.len_bytes)?;
         let event = line.map(|line| StoredEvent::new(found.position, line)).transpose()?;
-        let Some(event) = event.filter(|event| event.event.scope() == scope) else {
+        let Some(event) = event.filter(|event| *event.event.scope() == scope) else {
             let error = ReadError::NotTheEvent {
                 position: found.position,
                 scope: scope.to_string(),

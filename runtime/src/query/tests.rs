@@ -95,7 +95,7 @@ impl Wanted {
             |list: &[&str], value: Option<&str>| list.is_empty() || value.is_some_and(|v| list.contains(&v));
         let surface = SURFACES.iter().position(|surface| *surface == event.surface).unwrap();
         let globs: Vec<_> = GLOBS.iter().filter(|(glob, _)| self.surfaces.contains(glob)).collect();
-        scope.is_none_or(|scope| *scope == event.scope())
+        scope.is_none_or(|scope| scope == event.scope())
             && (globs.is_empty() || globs.iter().any(|(_, hits)| hits.contains(&surface)))
             && (self.outcomes.is_empty() || self.outcomes.contains(&event.outcome))
             && any(&self.codes, event.code())
@@ -262,7 +262,7 @@ fn a_scope_sees_nothing_of_another_and_the_operator_sees_all() {
     for summary in &summaries {
         let reader = operator.scope(&summary.scope);
         let events: Vec<_> = reader.events().iter().map(Result::unwrap).collect();
-        assert!(events.iter().all(|event| event.event.scope() == summary.scope));
+        assert!(events.iter().all(|event| *event.event.scope() == summary.scope));
         assert!(events.iter().zip(1..).all(|(event, seq)| event.event.seq == seq));
         assert!(events.windows(2).all(|pair| pair[1].event.prev == pair[0].hash()));
         assert_eq!(summary.events, events.len() as u64);
@@ -318,7 +318,7 @@ fn a_line_of_another_scope_is_withheld_and_the_index_built_again() {
     let health = follower.health();
     assert_eq!((health.rebuilds, health.is_ok), (1, true), "{health:?}");
     let event = reader.events().iter().next().unwrap().unwrap();
-    assert_eq!(event.event.scope(), ours);
+    assert_eq!(*event.event.scope(), ours);
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! The event as it is read back: one line of the log, parsed.
 
+mod dataset_event;
+mod marker;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::ids::{AuthSubject, EventId, LedgerId, RequestId, Scope, SpanId, TraceId, UserId};
-use crate::surface::Access;
+use crate::ids::{AuthSubject, UserId};
+
+pub use dataset_event::DatasetEvent;
+pub use marker::{Marker, Omitted, Sealed};
 
 /// The version of the envelope that this crate writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -92,6 +97,9 @@ impl ActorType {
             Self::Anonymous => "anonymous",
         }
     }
+
+    pub(crate) const ALL: [Self; 6] =
+        [Self::User, Self::Service, Self::Agent, Self::ApiKey, Self::System, Self::Anonymous];
 }
 
 /// Who acted, as recorded.
@@ -241,140 +249,4 @@ impl<'de> Deserialize<'de> for LineHash {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
-}
-
-/// One call of an annotated function, or one hand-made event.
-///
-/// Field order is the order of keys in a line. Unknown keys of later versions are accepted and ignored.
-#[derive(Debug, Clone, Deserialize)]
-#[non_exhaustive]
-pub struct DatasetEvent {
-    /// The version of the envelope.
-    pub schema_version: u32,
-    /// The ledger that holds the event.
-    pub ledger_id: LedgerId,
-    /// The event's own id.
-    pub event_id: EventId,
-    tenant_id: String,
-    env: String,
-    /// Position in the stream, from 1, without gaps.
-    pub seq: u64,
-    /// SHA-256 of the previous line of the stream.
-    pub prev: LineHash,
-    /// The operation.
-    pub surface: String,
-    /// What the operation does to the data.
-    pub access: Access,
-    /// How the call ended.
-    pub outcome: Outcome,
-    /// Why it failed.
-    pub error: Option<EventError>,
-    /// What else is known of its end.
-    #[serde(default)]
-    pub detail: OutcomeDetail,
-    /// When the call began, in microseconds since 1970 (UTC).
-    pub started_at: i64,
-    /// How long it took, in nanoseconds.
-    pub duration_ns: u64,
-    /// When the ledger took the event, in microseconds since 1970 (UTC). Never decreases in a stream.
-    pub recorded_at: i64,
-    /// Who acted. `None` when sealed or omitted.
-    #[serde(default, deserialize_with = "actor_or_sealed")]
-    pub actor: Option<Actor>,
-    /// Where the request came from.
-    pub client: Option<Client>,
-    /// The request.
-    pub request_id: RequestId,
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span of this call.
-    pub span_id: SpanId,
-    /// The span that this call ran in.
-    pub parent_span_id: Option<SpanId>,
-    /// Which ids were missing and made up.
-    #[serde(default)]
-    pub synthesized: Vec<String>,
-    /// What the call read or wrote. Empty when sealed or omitted.
-    #[serde(default, deserialize_with = "refs_or_sealed")]
-    pub source_refs: Vec<SourceRef>,
-    /// What the call changed.
-    #[serde(default)]
-    pub changes: Vec<Change>,
-    /// Which program wrote the event.
-    pub writer: Writer,
-    /// The captured input: a JSON object.
-    pub input: Option<Box<RawValue>>,
-    /// The captured output: a JSON object.
-    pub output: Option<Box<RawValue>>,
-}
-
-impl DatasetEvent {
-    /// Reads an event from a line of the log.
-    ///
-    /// # Errors
-    ///
-    /// When the line is not an event of a schema version that this crate reads.
-    pub fn from_line(line: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(line)
-    }
-
-    /// The scope that the event belongs to.
-    pub fn scope(&self) -> Scope {
-        Scope::from_stored(&self.tenant_id, &self.env).unwrap_or_else(|_| Scope::system())
-    }
-
-    /// The tenant, as stored; `$system` for the ledger's own events.
-    pub fn tenant_id(&self) -> &str {
-        &self.tenant_id
-    }
-
-    /// The env, as stored; `$system` for the ledger's own events.
-    pub fn env(&self) -> &str {
-        &self.env
-    }
-
-    /// The error code, if the call failed.
-    pub fn code(&self) -> Option<&str> {
-        self.error.as_ref().map(|error| error.code.as_str())
-    }
-
-    /// The user, if one is recorded.
-    pub fn user_id(&self) -> Option<&UserId> {
-        self.actor.as_ref()?.user_id.as_ref()
-    }
-
-    /// The captured input as a value; `Null` when nothing was captured.
-    pub fn input_value(&self) -> serde_json::Value {
-        raw_value(self.input.as_deref())
-    }
-
-    /// The captured output as a value; `Null` when nothing was captured.
-    pub fn output_value(&self) -> serde_json::Value {
-        raw_value(self.output.as_deref())
-    }
-}
-
-fn raw_value(raw: Option<&RawValue>) -> serde_json::Value {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
-}
-
-/// Whether a value stands for one that was sealed or left out: an object whose first key begins with `$`.
-fn is_marker(value: &RawValue) -> bool {
-    value.get().trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"$"))
-}
-
-fn actor_or_sealed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Actor>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    if is_marker(&raw) {
-        return Ok(None);
-    }
-    serde_json::from_str(raw.get()).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn refs_or_sealed<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SourceRef>, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
-    if is_marker(&raw) {
-        return Ok(Vec::new());
-    }
-    serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)
 }
