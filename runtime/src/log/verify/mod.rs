@@ -33,8 +33,8 @@ use self::snapshot::Snapshot;
 use super::checkpoint::CHECKPOINTS_NAME;
 use super::storage::{DiskStorage, Storage};
 
-/// How many messages the scan may be ahead of the replay; bounds memory to about 16 chunks of 256 KiB.
-const CHANNEL_MESSAGES: usize = 16;
+/// How many messages the scan may be ahead of the replay; bounds memory to about 64 chunks of 256 KiB.
+const CHANNEL_MESSAGES: usize = 64;
 
 /// Verifies the ledger in a directory, which may be in use by another process.
 ///
