@@ -111,10 +111,12 @@ fn an_open_ledger_verifies_itself_and_one_scope_of_it() {
     let report = test.ledger().verify().expect("readable");
     assert!(report.is_verified(), "{report}");
     assert!(report.unprotected.events >= 17, "{report}");
-    let options = VerifyOptions::new().scope(scope("globex"));
-    let report = test.ledger().verify_with(&options).expect("readable");
+    let globex = scope("globex");
+    let reader = test.ledger().scope(globex.tenant_id(), globex.env());
+    let report = reader.verify().expect("readable");
     assert_eq!((report.is_verified(), report.events, report.streams), (true, 7, 1), "{report}");
     let head = report.head.expect("the stream has a head");
+    assert_eq!(reader.head().expect("readable"), Some(head.clone()));
     let later = VerifyOptions::new().expect_head(head);
     record(test.ledger(), "globex", 3);
     test.flush();

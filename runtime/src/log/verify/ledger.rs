@@ -1,7 +1,8 @@
-//! Verification of an open ledger by its own program.
+//! Verification of an open ledger, or of one scope of it, by its own program.
 
 use super::{VerifyError, VerifyOptions, VerifyReport, verify_storage};
 use crate::ledger::Ledger;
+use crate::scope::ScopedReader;
 
 impl Ledger {
     /// Verifies all of this ledger that is in its log now, beside its writing. To include every call that
@@ -21,5 +22,17 @@ impl Ledger {
     /// As [`verify`](crate::verify).
     pub fn verify_with(&self, options: &VerifyOptions) -> Result<VerifyReport, VerifyError> {
         verify_storage(&*self.owner.storage, options)
+    }
+}
+
+impl ScopedReader {
+    /// Verifies this scope's stream, as [`Ledger::verify`] does. The whole log is read, because a
+    /// checkpoint covers all of it; of other scopes the report tells nothing but how many findings they have.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](crate::verify).
+    pub fn verify(&self) -> Result<VerifyReport, VerifyError> {
+        verify_storage(&*self.parts.storage, &VerifyOptions::new().scope(self.scope().clone()))
     }
 }

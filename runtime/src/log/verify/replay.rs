@@ -23,16 +23,29 @@ const MAX_SEQ: u64 = (1 << 53) - 1;
 /// How many ranges that do not hold are remembered until it is known whether other findings explain them.
 const MAX_SUSPECTS: usize = 1000;
 
-/// How many lines, bytes and events there are.
+/// How many bytes and lines there are, of the wanted scope.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
-    pub(super) lines: u64,
+    pub(super) bytes: u64,
     pub(super) events: u64,
     pub(super) attempts: u64,
     pub(super) tail_events: u64,
     pub(super) tail_attempts: u64,
     pub(super) tail_bytes: u64,
     pub(super) unfinished_bytes: u64,
+}
+
+impl Counts {
+    fn add(&mut self, is_event: bool, bytes: u64, is_tail: bool) {
+        self.bytes += bytes;
+        self.events += u64::from(is_event);
+        self.attempts += u64::from(!is_event);
+        if is_tail {
+            self.tail_bytes += bytes;
+            self.tail_events += u64::from(is_event);
+            self.tail_attempts += u64::from(!is_event);
+        }
+    }
 }
 
 /// A range whose bytes are not those that were signed.
@@ -213,7 +226,6 @@ impl<'a> Replay<'a> {
 
     fn line(&mut self, line: &[u8], at: LogPosition) {
         self.check_tables(at, true);
-        self.counts.lines += 1;
         let is_tail = self.newest.is_none_or(|newest| at >= newest.position);
         let Some(prefix) = LinePrefix::parse(line) else {
             return self.push(unparsable(at, "it does not begin as a line of version 1 does"));
@@ -238,17 +250,8 @@ impl<'a> Replay<'a> {
         let Ok(id) = id else {
             return self.push(unparsable(at, "its tenant or env cannot exist"));
         };
-        let counts = self.wanted.is_none_or(|wanted| wanted == id);
-        match chained {
-            None if counts => {
-                self.counts.attempts += 1;
-                self.counts.tail_attempts += u64::from(is_tail);
-            }
-            Some(_) if counts => {
-                self.counts.events += 1;
-                self.counts.tail_events += u64::from(is_tail);
-            }
-            _ => {}
+        if self.wanted.is_none_or(|wanted| wanted == id) {
+            self.counts.add(chained.is_some(), line.len() as u64 + 1, is_tail);
         }
         match chained {
             Some((seq, _)) if seq > MAX_SEQ => self.push(unparsable(at, "its seq is out of range")),
@@ -280,7 +283,6 @@ impl<'a> Replay<'a> {
 
     /// No signature vouches for the bytes of these lines, so they are read as a whole.
     fn check_tail_line(&mut self, line: &[u8], at: LogPosition, is_event: bool) -> Option<String> {
-        self.counts.tail_bytes += line.len() as u64 + 1;
         let read = match is_event {
             true => {
                 serde_json::from_slice(line).map(|DatasetEvent { surface, writer, .. }| (surface, writer))

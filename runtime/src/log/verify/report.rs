@@ -49,15 +49,14 @@ pub struct Unprotected {
 pub struct VerifyReport {
     /// The ledger.
     pub ledger_id: LedgerId,
-    /// The scope that the report is limited to. Then the counts of events, attempts and streams are its.
+    /// The scope that the report is limited to. Then bytes, events, attempts and streams are counted of it
+    /// alone, though the whole log was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
     /// Whether nothing was found. See [`is_verified`](Self::is_verified).
     pub verified: bool,
-    /// Bytes of the log that were read.
+    /// Bytes of the lines that were read.
     pub bytes: u64,
-    /// Lines of the log that were read, of any scope.
-    pub lines: u64,
     /// Events.
     pub events: u64,
     /// Attempt lines.
@@ -126,8 +125,8 @@ impl fmt::Display for VerifyReport {
         writeln!(f)?;
         writeln!(
             f,
-            "  read: {} events and {} attempts in {} streams; {} lines, {} bytes, {} checkpoints",
-            self.events, self.attempts, self.streams, self.lines, self.bytes, self.checkpoints
+            "  read: {} events and {} attempts in {} streams, {} bytes, {} checkpoints",
+            self.events, self.attempts, self.streams, self.bytes, self.checkpoints
         )?;
         match &self.protected {
             Some(protected) => {

@@ -18,7 +18,7 @@ fn a_closed_ledger_is_protected_to_its_end() {
         let protected = report.protected.as_ref().unwrap();
         assert_eq!(protected.position, LogPosition { segment: 3, offset: ledger.end() });
         assert_eq!(report.unprotected, Default::default());
-        assert_eq!((report.lines, report.streams), (120, 7));
+        assert_eq!(report.streams, 7);
         assert_eq!(report.events + report.attempts, 120);
     }
 }
@@ -37,7 +37,7 @@ fn an_open_ledger_has_an_unprotected_tail() {
 fn a_new_ledger_is_verified() {
     let report = check(&TestLedger::new().storage);
     assert!(report.is_verified(), "{report}");
-    assert_eq!((report.lines, report.checkpoints), (0, 1));
+    assert_eq!((report.events, report.checkpoints), (0, 1));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_head_table_whose_checkpoint_was_not_written_is_no_finding() {
 fn one_scope_is_reported_without_the_others() {
     let ledger = build(6);
     let whole = check(&ledger.storage);
-    let mut events = 0;
+    let (mut events, mut bytes) = (0, 0);
     for scope in scopes() {
         let report = verify_storage(&ledger.storage, &VerifyOptions::new().scope(scope.clone())).unwrap();
         assert!(report.is_verified(), "{report}");
@@ -81,8 +81,9 @@ fn one_scope_is_reported_without_the_others() {
         let head = report.head.as_ref().unwrap();
         assert_eq!((&head.scope, head.seq), (&scope, report.events));
         events += report.events;
+        bytes += report.bytes;
     }
-    assert_eq!(events, whole.events);
+    assert_eq!((events, bytes), (whole.events, whole.bytes));
     let unknown = VerifyOptions::new().scope(scope("nobody", "prod"));
     let report = verify_storage(&ledger.storage, &unknown).unwrap();
     assert_eq!((report.is_verified(), report.events, report.streams, report.head), (true, 0, 0, None));
