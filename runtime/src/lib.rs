@@ -26,6 +26,7 @@ mod manual;
 mod operator;
 mod pending;
 mod query;
+mod schema;
 mod scope;
 mod surface;
 pub mod testing;
@@ -57,5 +58,6 @@ pub use log::verify::{
 pub use manual::{EventBuilder, RecordError};
 pub use operator::{OperatorReader, ScopeSummary};
 pub use query::{EventQuery, Events, OperatorQuery, Page, ReadError, StoredEvent};
+pub use schema::{event_schema, payload_schema};
 pub use scope::ScopedReader;
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

@@ -170,6 +170,19 @@ pub enum InterruptCause {
     Ledger,
 }
 
+impl InterruptCause {
+    /// The name in an event.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Host => "host",
+            Self::Ledger => "ledger",
+        }
+    }
+
+    pub(crate) const ALL: [Self; 3] = [Self::Process, Self::Host, Self::Ledger];
+}
+
 /// A thing that the call read or wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

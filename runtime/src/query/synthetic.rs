@@ -103,7 +103,7 @@ impl SyntheticLog {
             let user = random.is_one_in(2).then(|| format!("u\\\"{}", random.below(4)));
             let line = self.event(
                 &scope,
-                *random.pick(&SURFACES),
+                random.pick::<&str>(&SURFACES),
                 outcome,
                 code,
                 user.as_deref(),
