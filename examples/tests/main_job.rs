@@ -39,17 +39,30 @@ impl Job {
     }
 
     fn run(&self) -> (Output, Value) {
-        let output = Command::new(env!("CARGO_BIN_EXE_dataset-events-examples"))
+        let output = self.attempt();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        let report = fs::read(self.path("report.json")).expect("the report");
+        (output, serde_json::from_slice(&report).expect("the report is JSON"))
+    }
+
+    fn attempt(&self) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_dataset-events-examples"))
             .arg("--once")
             .args(["--docs".as_ref(), self.path("docs").as_os_str()])
             .args(["--root".as_ref(), self.path("var").as_os_str()])
             .args(["--json".as_ref(), self.path("report.json").as_os_str()])
             .output()
-            .expect("run the main job");
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}");
-        let report = fs::read(self.path("report.json")).expect("the report");
-        (output, serde_json::from_slice(&report).expect("the report is JSON"))
+            .expect("run the main job")
+    }
+
+    /// Replaces text in one line of the log, the `number`-th that holds it.
+    fn tamper(&self, ledger: &Value, number: usize, from: &str, to: &str) {
+        let segment = Path::new(ledger.as_str().expect("a path")).join("log/00000001.ndjson");
+        let text = fs::read_to_string(&segment).expect("a segment");
+        let (at, _) = text.match_indices(from).nth(number).expect("a line that holds it");
+        let text = format!("{}{to}{}", &text[..at], &text[at + from.len()..]);
+        fs::write(&segment, text).expect("write the segment");
     }
 }
 
@@ -148,6 +161,33 @@ fn sorted<'a>(keys: &[&'a str]) -> Vec<&'a str> {
     let mut keys = keys.to_vec();
     keys.sort_unstable();
     keys
+}
+
+#[test]
+fn a_changed_event_fails_the_job_and_is_named() {
+    let job = Job::new();
+    let (_, report) = job.run();
+    // Still an event, of the same length: only the chain can tell.
+    job.tamper(&report["ledger"], 20, "\"user_id\":\"u_1\"", "\"user_id\":\"u_7\"");
+    let output = job.attempt();
+    assert!(!output.status.success());
+    let (console, text) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(console.contains("NOT VERIFIED") && console.contains("found: "), "{console}{text}");
+    assert!(text.contains("error: the ledger does not verify"), "{text}");
+    let report = fs::read(job.path("report.json")).expect("the report");
+    let report: Value = serde_json::from_slice(&report).expect("the report is JSON");
+    assert_eq!(report["verified"], false);
+}
+
+#[test]
+fn a_line_that_is_no_event_fails_the_job_with_the_verdict() {
+    let job = Job::new();
+    let (_, report) = job.run();
+    job.tamper(&report["ledger"], 20, "\"outcome\":\"ok\"", "\"outcome\":\"oK\"");
+    let output = job.attempt();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("NOT VERIFIED") && text.contains("found: "), "{text}");
 }
 
 #[test]

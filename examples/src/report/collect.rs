@@ -22,6 +22,13 @@ pub(crate) enum ReportError {
     },
     #[error("read the scopes of the ledger")]
     Scopes(#[source] ReadError),
+    /// The ledger was changed; what `verify` found says how.
+    #[error("the report cannot be read from the log; {}", verdict.to_string().trim_end())]
+    Unreadable {
+        verdict: Box<VerifyReport>,
+        #[source]
+        source: Box<ReportError>,
+    },
     #[error("close the ledger")]
     Close(#[from] LedgerError),
     #[error("verify the ledger")]
@@ -44,9 +51,38 @@ pub(crate) struct Trace {
     pub(crate) spans: Vec<Span>,
 }
 
-/// Folds every scope's events into the report, closes the ledger and verifies it: its last checkpoint,
-/// which closing makes, covers all that the report is about.
+/// Reads the report, closes the ledger and verifies it: the last checkpoint, which closing makes, covers
+/// all that the report is about.
 pub(crate) fn collect(ledger: Ledger) -> Result<Collected, ReportError> {
+    let path = ledger.path().map(ToOwned::to_owned).unwrap_or_default();
+    let read = read(&ledger);
+    ledger.close()?;
+    let verdict = verify(&path, &VerifyOptions::new())?;
+    match read {
+        Ok(Read { streams, surfaces, own_events, trace }) => {
+            let events = streams.iter().map(|(_, events)| events).sum();
+            let streams = streams.into_iter().map(|(stream, _)| stream).collect();
+            let report = Report { events, streams, surfaces, verified: verdict.is_verified(), ledger: path };
+            Ok(Collected { report, own_events, trace, verdict })
+        }
+        Err(source) if !verdict.is_verified() => {
+            Err(ReportError::Unreadable { verdict: Box::new(verdict), source: Box::new(source) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What is read from the ledger while it is open.
+struct Read {
+    /// With the number of its events.
+    streams: Vec<(StreamReport, u64)>,
+    surfaces: Vec<SurfaceReport>,
+    own_events: u64,
+    trace: Option<Trace>,
+}
+
+/// Folds every scope's events.
+fn read(ledger: &Ledger) -> Result<Read, ReportError> {
     let operator = ledger.operator("report of the main job");
     let mut streams = Vec::new();
     let mut by_surface: BTreeMap<String, (u64, u64)> = BTreeMap::new();
@@ -54,7 +90,7 @@ pub(crate) fn collect(ledger: Ledger) -> Result<Collected, ReportError> {
     for site in surfaces().filter(|site| site.skip.is_none()) {
         by_surface.entry(site.surface.to_owned()).or_default();
     }
-    let (mut events, mut own_events) = (0, 0);
+    let mut own_events = 0;
     let mut chosen: Option<(Scope, TraceId)> = None;
     for summary in operator.scopes().map_err(ReportError::Scopes)? {
         let scope = summary.scope;
@@ -62,34 +98,32 @@ pub(crate) fn collect(ledger: Ledger) -> Result<Collected, ReportError> {
             own_events = summary.events;
             continue;
         }
-        let failed = |source| ReportError::Read { scope: scope.clone(), source };
+        let mut events = 0;
         let mut stream = StreamReport {
             tenant: scope.tenant_id().to_string(),
             env: scope.env().to_string(),
             ..StreamReport::default()
         };
         for stored in ledger.scope(scope.tenant_id(), scope.env()).events().iter() {
-            let event = stored.map_err(failed)?.event;
+            let stored = stored.map_err(|source| ReportError::Read { scope: scope.clone(), source })?;
+            let event = stored.event;
             events += 1;
             stream.add(&event);
             let (ok, failures) = by_surface.entry(event.surface.clone()).or_default();
             *if event.outcome.is_failure() { failures } else { ok } += 1;
-            // A reply that the client left: its trace has nesting, and an end that is no error.
-            if event.outcome == Outcome::Cancelled && chosen.is_none() {
+            // A reply that the client left: its trace has nesting, and an end that is no error. The
+            // newest of the first scope that has one.
+            if event.outcome == Outcome::Cancelled && chosen.as_ref().is_none_or(|(first, _)| *first == scope)
+            {
                 chosen = Some((scope.clone(), event.trace_id));
             }
         }
-        streams.push(stream);
+        streams.push((stream, events));
     }
-    let trace = chosen.map(|(scope, trace_id)| trace(&ledger, scope, trace_id)).transpose()?;
-    let path = ledger.path().map(ToOwned::to_owned).unwrap_or_default();
-    drop(operator);
-    ledger.close()?;
-    let verdict = verify(&path, &VerifyOptions::new())?;
+    let trace = chosen.map(|(scope, trace_id)| trace(ledger, scope, trace_id)).transpose()?;
     let surfaces = by_surface.into_iter();
     let surfaces = surfaces.map(|(surface, (ok, failed))| SurfaceReport { surface, ok, failed }).collect();
-    let report = Report { events, streams, surfaces, verified: verdict.is_verified(), ledger: path };
-    Ok(Collected { report, own_events, trace, verdict })
+    Ok(Read { streams, surfaces, own_events, trace })
 }
 
 fn trace(ledger: &Ledger, scope: Scope, trace_id: TraceId) -> Result<Trace, ReportError> {

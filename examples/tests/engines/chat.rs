@@ -42,6 +42,7 @@ async fn create_thread() {
     assert_eq!(event.access, Access::Create);
     assert_eq!(event.input_value()["title_bytes"], 7);
     assert_eq!(event.output_value()["thread_id"], json!(thread.thread_id));
+    assert_eq!(event.source_refs[0].id, thread.thread_id.as_str());
 }
 
 #[tokio::test]
@@ -99,6 +100,13 @@ async fn attach_image() {
     let refused = chat.attach_image(&ctx, id, b"<svg/>").await;
     assert!(matches!(refused, Err(ChatError::UnsupportedImage { len_bytes: 6 })));
     assert_eq!(bench.endings("chat.attach_image"), ["ok", "error chat.unsupported_image"]);
+    let event = &bench.ledger.events_of("chat.attach_image")[0];
+    assert_eq!(event.input_value()["image_bytes"], GIF.len());
+    let output = event.output_value();
+    assert_eq!(
+        [&output["format"], &output["width"], &output["height"]],
+        [&json!("gif"), &json!(320), &json!(240)]
+    );
 }
 
 #[tokio::test]

@@ -88,6 +88,25 @@ async fn usage_is_recorded_exactly_and_counted_by_kind() {
     assert_eq!(recorded.output_value()["is_over_limit"], true);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn usage_that_is_recorded_at_the_same_time_adds_up() {
+    let (bench, ctx) = bench();
+    bench.engines.budget.set_policy(&ctx, Decimal::ONE_HUNDRED, Currency::EUR).await.expect("set");
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let (budget, ctx) = (bench.engines.budget.clone(), ctx.clone());
+        calls.spawn(async move { budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1, 3)).await });
+    }
+    for receipt in calls.join_all().await {
+        receipt.expect("record");
+    }
+    let summary = bench.engines.budget.summary(&ctx).await.expect("summary");
+    assert_eq!(summary.spent.to_string(), "0.2");
+    assert_eq!(summary.kinds[0].entries, 200);
+    let seqs: Vec<u64> = bench.ledger.events().iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=202).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn a_check_answers_what_is_left_or_denies() {
     let (bench, ctx) = bench();

@@ -168,6 +168,11 @@ impl Budget {
             }
             Ok(policy.limit.saturating_sub(after))
         });
-        read.await
+        let answer = read.await;
+        if let Err(BudgetError::ThresholdExceeded { spent, limit, .. }) = &answer {
+            // A denial is disputed by its numbers.
+            current().output("spent", spent).output("limit", limit);
+        }
+        answer
     }
 }

@@ -11,7 +11,7 @@ mod reply;
 mod state;
 mod stream;
 
-use dataset_events::{RequestContext, dataset_event};
+use dataset_events::{RequestContext, current, dataset_event};
 use futures::stream::BoxStream;
 use sha2::{Digest, Sha256};
 
@@ -66,12 +66,17 @@ impl Chat {
         };
         let created = self.store.write(ctx, "create a thread", move |db| {
             state::insert_thread(db, &thread)?;
-            Ok(thread)
+            Ok::<_, ChatError>(thread)
         });
-        created.await
+        let thread = created.await?;
+        current().source_ref("thread", &thread.thread_id);
+        Ok(thread)
     }
 
     /// Adds a text to a thread, and charges for it.
+    ///
+    /// Message and charge are two transactions: a caller that goes away between them leaves a message
+    /// that was not charged, under an event that says `cancelled`.
     ///
     /// # Errors
     ///
@@ -133,6 +138,7 @@ impl Chat {
         }
         let format = ImageFormat::of(bytes).ok_or_else(unsupported)?;
         let (width, height) = image::dimensions(format, bytes).ok_or_else(unsupported)?;
+        current().output("format", format).output("width", width).output("height", height);
         let sha256 = hex(&Sha256::digest(bytes));
         let info = ImageInfo { format, width, height, size_bytes: bytes.len() as u64, sha256 };
         let price = price::image(&info);
