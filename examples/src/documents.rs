@@ -1,7 +1,7 @@
 //! The input of the main job: the text and image files below a directory.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use dataset_events_examples::engines::chat::ImageFormat;
@@ -11,6 +11,8 @@ use thiserror::Error;
 const SKIPPED_DIRECTORIES: [&str; 4] = [".git", "target", "var", "node_modules"];
 /// Larger files are left out: nobody sends them in a chat.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// How much of a file tells what it is.
+const PEEK_BYTES: usize = 1024;
 
 /// One file.
 #[derive(Debug)]
@@ -49,14 +51,30 @@ pub(crate) enum DocumentsError {
     Nothing { path: PathBuf },
 }
 
+/// A file that looks suitable by its first bytes.
+struct Candidate {
+    path: PathBuf,
+    is_image: bool,
+}
+
 impl Documents {
     /// Reads the files below `directory`; of more than `at_most`, that many, evenly spaced.
+    ///
+    /// Only the first bytes are read of those that are not taken, so that the directory may be large.
     pub(crate) fn below(directory: &Path, at_most: usize) -> Result<Self, DocumentsError> {
         let mut paths = Vec::new();
         walk(directory, &mut paths)?;
         paths.sort();
         let mut documents = Self::default();
-        for path in &paths {
+        let mut candidates = Vec::new();
+        for path in paths {
+            match looks_like_image(&path)? {
+                Some(is_image) => candidates.push(Candidate { path, is_image }),
+                None => documents.unsuitable += 1,
+            }
+        }
+        documents.surplus = thin_out(&mut candidates, at_most.max(1));
+        for Candidate { path, .. } in &candidates {
             match read(path)? {
                 Some(content) => {
                     let name = path.strip_prefix(directory).unwrap_or(path).to_string_lossy().into_owned();
@@ -68,12 +86,11 @@ impl Documents {
         if documents.items.is_empty() {
             return Err(DocumentsError::Nothing { path: directory.to_owned() });
         }
-        documents.thin_out(at_most.max(1));
         Ok(documents)
     }
 
     pub(crate) fn texts(&self) -> usize {
-        self.items.iter().filter(|document| matches!(document.content, Content::Text(_))).count()
+        self.items.len() - self.images().count()
     }
 
     pub(crate) fn images(&self) -> impl Iterator<Item = &[u8]> {
@@ -82,30 +99,29 @@ impl Documents {
             Content::Text(_) => None,
         })
     }
+}
 
-    /// Keeps `at_most` of the files, evenly spaced within texts and within images.
-    fn thin_out(&mut self, at_most: usize) {
-        let found = self.items.len();
-        if found <= at_most {
-            return;
-        }
-        let (of_images, of_texts) = (self.images().count(), self.texts());
-        // A quarter is kept for images where there are as many; each kind takes what the other leaves.
-        let texts = of_texts.min(at_most - of_images.min(at_most / 4));
-        let images = of_images.min(at_most - texts);
-        let (mut image, mut text) = (0, 0);
-        self.items.retain(|document| {
-            let (place, kept, of) = match document.content {
-                Content::Image(_) => (&mut image, images, of_images),
-                Content::Text(_) => (&mut text, texts, of_texts),
-            };
-            // Bresenham: of `of` items, the `kept` at which the scaled place steps up.
-            let is_kept = (*place + 1) * kept / of > *place * kept / of;
-            *place += 1;
-            is_kept
-        });
-        self.surplus = found - self.items.len();
+/// Keeps `at_most` of the files, evenly spaced within texts and within images; answers how many went.
+fn thin_out(candidates: &mut Vec<Candidate>, at_most: usize) -> usize {
+    let found = candidates.len();
+    if found <= at_most {
+        return 0;
     }
+    let of_images = candidates.iter().filter(|candidate| candidate.is_image).count();
+    let of_texts = found - of_images;
+    // A quarter is kept for images where there are as many; each kind takes what the other leaves.
+    let texts = of_texts.min(at_most - of_images.min(at_most / 4));
+    let images = of_images.min(at_most - texts);
+    let (mut image, mut text) = (0, 0);
+    candidates.retain(|candidate| {
+        let (place, kept, of) =
+            if candidate.is_image { (&mut image, images, of_images) } else { (&mut text, texts, of_texts) };
+        // Bresenham: of `of` items, the `kept` at which the scaled place steps up.
+        let is_kept = (*place + 1) * kept / of > *place * kept / of;
+        *place += 1;
+        is_kept
+    });
+    found - candidates.len()
 }
 
 fn walk(directory: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DocumentsError> {
@@ -126,12 +142,28 @@ fn walk(directory: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DocumentsError
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Option<Content>, DocumentsError> {
+/// Whether a file is an image (or a text) by its first bytes; `None` when it is neither, or too large.
+fn looks_like_image(path: &Path) -> Result<Option<bool>, DocumentsError> {
     let failed = |source| DocumentsError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > MAX_FILE_BYTES {
         return Ok(None);
     }
-    let bytes = fs::read(path).map_err(failed)?;
+    let mut start = Vec::with_capacity(PEEK_BYTES);
+    file.take(PEEK_BYTES as u64).read_to_end(&mut start).map_err(failed)?;
+    if ImageFormat::of(&start).is_some() {
+        return Ok(Some(true));
+    }
+    let is_text = match std::str::from_utf8(&start) {
+        Ok(text) => !text.contains('\0'),
+        // A character that the look cuts off is no fault of the file.
+        Err(error) => error.error_len().is_none() && !start.contains(&0),
+    };
+    Ok(is_text.then_some(false))
+}
+
+fn read(path: &Path) -> Result<Option<Content>, DocumentsError> {
+    let bytes = fs::read(path).map_err(|source| DocumentsError::Read { path: path.to_owned(), source })?;
     if ImageFormat::of(&bytes).is_some() {
         return Ok(Some(Content::Image(bytes)));
     }
@@ -165,21 +197,31 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_shows_late_that_it_is_no_text_stays_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let late = [b"a".repeat(PEEK_BYTES), vec![0xff]].concat();
+        fs::write(directory.path().join("late"), late).unwrap();
+        // Here the look ends inside a character.
+        let cut = format!("{}ä", "a".repeat(PEEK_BYTES - 1));
+        fs::write(directory.path().join("text"), cut).unwrap();
+        let documents = Documents::below(directory.path(), 10).unwrap();
+        assert_eq!(documents.items[0].name, "text");
+        assert_eq!((documents.items.len(), documents.unsuitable), (1, 1));
+    }
+
+    #[test]
     fn of_many_files_some_are_taken_evenly_and_images_stay() {
-        let text = |n: usize| Document { name: format!("{n:03}"), content: Content::Text("x".into()) };
-        let image = || Document { name: "z.gif".into(), content: Content::Image(b"GIF89a".to_vec()) };
-        let mut documents = Documents::default();
-        documents.items.extend((0..100).map(text).chain([image()]));
-        documents.thin_out(11);
-        let names: Vec<&str> = documents.items.iter().map(|document| document.name.as_str()).collect();
+        let text = |n: usize| Candidate { path: format!("{n:03}").into(), is_image: false };
+        let image = || Candidate { path: "z.gif".into(), is_image: true };
+        let mut candidates: Vec<Candidate> = (0..100).map(text).chain([image()]).collect();
+        assert_eq!(thin_out(&mut candidates, 200), 0);
+        assert_eq!(thin_out(&mut candidates, 11), 90);
+        let names: Vec<&str> = candidates.iter().filter_map(|candidate| candidate.path.to_str()).collect();
         let expected = ["009", "019", "029", "039", "049", "059", "069", "079", "089", "099", "z.gif"];
         assert_eq!(names, expected);
-        assert_eq!(documents.surplus, 90);
-        documents.thin_out(1);
-        assert_eq!(documents.items.len(), 1);
-        documents.items = vec![image(), image(), image()];
-        documents.thin_out(2);
-        assert_eq!(documents.items.len(), 2);
+        assert_eq!(thin_out(&mut candidates, 1), 10);
+        let mut candidates = vec![image(), image(), image()];
+        assert_eq!(thin_out(&mut candidates, 2), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::collect::{Collected, Trace};
 use super::{StreamReport, SurfaceReport, tree};
@@ -87,7 +87,11 @@ fn write_log(text: &mut String, ledger: &Path) -> fmt::Result {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        // Codes are wrapped rather than the table where the terminal is narrow.
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }
 
