@@ -198,3 +198,22 @@ fn what_is_no_ledger_is_an_error_that_says_what_to_name() {
     assert!(matches!(error, VerifyError::NotALedger { .. }));
     assert!(error.to_string().contains("<root>/<ledger id>"), "{error}");
 }
+
+/// The ledger that `docs/formats.md` explains, written by an early version and kept: later ones read it.
+#[test]
+fn the_example_of_the_format_page_is_verified_and_quoted_as_it_is() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in the repository").join("docs");
+    let ledger = docs.join("example-ledger");
+    let report = verified(&ledger);
+    assert_eq!((report.events, report.attempts, report.streams, report.checkpoints), (5, 1, 3, 2));
+    assert_eq!(report.unprotected, Default::default());
+    let page = fs::read_to_string(docs.join("formats.md")).expect("readable");
+    for name in ["ledger.json", "log/00000001.ndjson", "log/00000001.heads.json", "checkpoints.ndjson"] {
+        for line in fs::read_to_string(ledger.join(name)).expect("readable").lines() {
+            assert!(page.contains(&format!("\n{line}\n")), "docs/formats.md does not quote {line} of {name}");
+        }
+    }
+    for head in [report.protected.expect("protected").checkpoint.hash] {
+        assert!(page.contains(&head.to_string()), "docs/formats.md does not say {head}");
+    }
+}
