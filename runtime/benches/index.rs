@@ -36,6 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn write_log(directory: &Path, events: u64) -> Result<u64, Box<dyn Error>> {
     std::fs::create_dir_all(directory.join("log"))?;
+    let identity =
+        format!(r#"{{"schema_version":1,"kind":"ledger","ledger_id":"{LEDGER}","created_at":1,"keys":[]}}"#);
+    std::fs::write(directory.join("ledger.json"), identity)?;
     let mut out = BufWriter::new(File::create(directory.join("log/00000001.ndjson"))?);
     let surfaces = ["chat.send", "chat.list", "budget.check", "kill_switch.check"];
     let mut seqs = [0_u64; 8];

@@ -26,6 +26,7 @@ mod manual;
 mod operator;
 mod pending;
 mod query;
+mod reader;
 mod schema;
 mod scope;
 mod surface;
@@ -58,6 +59,7 @@ pub use log::verify::{
 pub use manual::{EventBuilder, RecordError};
 pub use operator::{OperatorReader, ScopeSummary};
 pub use query::{EventQuery, Events, OperatorQuery, Page, ReadError, StoredEvent};
+pub use reader::LedgerReader;
 pub use schema::{event_schema, payload_schema};
 pub use scope::ScopedReader;
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

@@ -2,8 +2,8 @@
 
 use dataset_events::testing::TestLedger;
 use dataset_events::{
-    Code, Env, ErrorCode, Events, Outcome, RebuildError, RequestContext, RequestId, TenantId, UserId,
-    dataset_event, rebuild_index,
+    Code, Env, ErrorCode, Events, LedgerReader, Outcome, ReadError, RebuildError, RequestContext, RequestId,
+    ScopedReader, TenantId, UserId, dataset_event, rebuild_index,
 };
 
 #[derive(Debug)]
@@ -136,6 +136,40 @@ fn reads_go_on_over_a_reopen_and_after_a_close() {
     assert!(test.ledger().index_health().is_ok);
     test.ledger().clone().close().unwrap();
     assert_eq!(notes(), ["before", "after"]);
+}
+
+/// Every filter by index and by a scan of the same directory, while the ledger is open.
+#[test]
+fn another_process_reads_the_same_by_scanning() {
+    let test = TestLedger::on_disk();
+    for number in 0..300 {
+        let user = format!("u_{}", number % 3);
+        let tenant = ["acme", "globex"][number % 2];
+        let ctx = test.context(tenant, "prod").user_id(user).build().unwrap();
+        let _ = create(&ctx, "note", number % 5 != 0);
+        list(&ctx);
+    }
+    test.flush();
+    let directory = test.ledger().path().unwrap();
+    let outside = LedgerReader::open(directory).unwrap();
+    assert_eq!(outside.id(), test.ledger().id());
+    let lines = |events: Events| events.map(|event| event.unwrap().line).collect::<Vec<_>>();
+    for name in ["acme", "globex", "nobody"] {
+        let inside = test.ledger().scope(&tenant(name), &PROD);
+        let outside = outside.scope(&tenant(name), &PROD);
+        assert_eq!(inside.head().unwrap(), outside.head().unwrap());
+        assert_eq!(lines(inside.events().iter()), lines(outside.events().iter()));
+        let user = UserId::new("u_1").unwrap();
+        let query =
+            |reader: &ScopedReader| reader.events().user(&user).outcome(Outcome::Denied).newest_first();
+        assert_eq!(lines(query(&inside).iter()), lines(query(&outside).iter()));
+        assert_eq!(query(&inside).count().unwrap(), query(&outside).count().unwrap());
+    }
+    let operator = outside.unrecorded_operator();
+    assert!(operator.events().count().unwrap() >= 600);
+    assert_eq!(operator.system().events().surface("ledger.operator_opened").count().unwrap(), 0);
+    let error = LedgerReader::open(directory.parent().unwrap()).unwrap_err();
+    assert!(matches!(error, ReadError::NotALedger { .. }), "{error}");
 }
 
 #[test]

@@ -36,6 +36,7 @@ use row::{Row, RowBytes, RowKey};
 pub(crate) use error::{IndexError, guarded};
 pub use follower::IndexHealth;
 pub(crate) use follower::{IndexFollower, IndexWait};
+pub(crate) use rebuild::log_end;
 pub use rebuild::{IndexReport, RebuildError, rebuild_index};
 pub(crate) use snapshot::Snapshot;
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{INDEX_NAME, Index, IndexError, guarded};
 use crate::ids::LedgerId;
+use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::storage::{DiskStorage, Storage};
 use crate::log::{LogPosition, segment_name};
 
@@ -30,7 +31,7 @@ pub struct IndexReport {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// The directory is not one of a ledger: its name is not a ledger id, or it has no log.
+    /// The directory has no `ledger.json` that can be understood, or no log.
     NotALedger {
         /// The directory.
         path: PathBuf,
@@ -85,11 +86,13 @@ impl std::error::Error for RebuildError {
 /// - [`RebuildError::Failed`] when the log cannot be read or the index not be written.
 pub fn rebuild_index(directory: impl AsRef<Path>) -> Result<IndexReport, RebuildError> {
     let path = directory.as_ref().to_owned();
-    let name = path.file_name().and_then(|name| name.to_str());
-    let ledger_id: Option<LedgerId> = name.and_then(|name| name.parse().ok());
-    let Some(ledger_id) = ledger_id else { return Err(RebuildError::NotALedger { path }) };
-    let began = Instant::now();
     let storage: Arc<dyn Storage> = Arc::new(DiskStorage::new(path.clone()));
+    let ledger_id = match storage.read(IDENTITY_NAME).map(|bytes| LedgerIdentity::parse(&bytes?).ok()) {
+        Ok(Some(identity)) => identity.ledger_id,
+        Ok(None) => return Err(RebuildError::NotALedger { path }),
+        Err(source) => return Err(RebuildError::Failed { path, source: Box::new(source) }),
+    };
+    let began = Instant::now();
     let built = log_end(&storage).and_then(|until| match until {
         Some(until) => build(&storage, ledger_id, until).map(|meta| Some((meta, until))),
         None => Ok(None),

@@ -1,31 +1,33 @@
 //! Queries: events of one scope, or of all, by what their envelope says; lazily, in either direction.
 
+mod error;
 mod filter;
 mod glob;
 mod hits;
 mod indexed;
 mod lines;
+mod stored;
 mod summary;
 #[cfg(test)]
 pub(crate) mod synthetic;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::{Arc, Weak};
-use std::{fmt, io};
 
-use crate::event::{DatasetEvent, LineHash, Outcome};
+use crate::event::Outcome;
 use crate::ids::{LedgerId, RequestId, Scope, TraceId, UserId};
 use crate::index::{Index, IndexError, IndexFollower};
 use crate::ledger::Ledger;
 use crate::log::LogPosition;
-use crate::log::heads::StreamHead;
-use crate::log::line::hash_line;
 use crate::log::storage::Storage;
 
 use filter::Filter;
 use hits::Hits;
 
+pub use error::ReadError;
+pub use stored::{Page, StoredEvent};
 pub(crate) use summary::summarize;
 
 /// What reads need of a ledger.
@@ -68,116 +70,6 @@ impl ReadParts {
             follower.distrust(error.to_string());
         }
     }
-}
-
-/// Why events could not be read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The log could not be read.
-    Log {
-        /// What was attempted, on what.
-        attempted: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The index led to a line that is not the event it speaks of. The line is withheld and the index is
-    /// built again; `verify` says whether the log was changed.
-    NotTheEvent {
-        /// Where the event should be.
-        position: LogPosition,
-        /// Its scope.
-        scope: String,
-        /// Its sequence number.
-        seq: u64,
-    },
-    /// A line is not an event of a form that this version reads. Reading can go on behind it.
-    Unreadable {
-        /// Where the line lies.
-        position: LogPosition,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-}
-
-impl ReadError {
-    fn log(attempted: &str, position: LogPosition, source: io::Error) -> Self {
-        Self::Log { attempted: format!("{attempted} {position}"), source }
-    }
-}
-
-impl From<IndexError> for ReadError {
-    /// Only what the index says of the log: its own failures are no failures of a read.
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::Log { attempted, source } => Self::Log { attempted, source },
-            other => Self::Log { attempted: "read the log".into(), source: io::Error::other(other) },
-        }
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Log { attempted, .. } => f.write_str(attempted),
-            Self::NotTheEvent { position, scope, seq } => {
-                write!(f, "read event {seq} of {scope}: {position} holds something else; run `verify`")
-            }
-            Self::Unreadable { position, .. } => write!(f, "read the event at {position}: run `verify`"),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Log { source, .. } => Some(source),
-            Self::Unreadable { source, .. } => Some(source),
-            Self::NotTheEvent { .. } => None,
-        }
-    }
-}
-
-/// An event with the bytes it was read from.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct StoredEvent {
-    /// The event.
-    pub event: DatasetEvent,
-    /// The line as it is stored, without its newline: what is hashed and chained.
-    pub line: String,
-    /// Where the line lies.
-    pub position: LogPosition,
-}
-
-impl StoredEvent {
-    fn new(position: LogPosition, line: Vec<u8>) -> Result<Self, ReadError> {
-        let unreadable = |source| ReadError::Unreadable { position, source };
-        let line = String::from_utf8(line).map_err(|error| unreadable(serde::de::Error::custom(error)))?;
-        let event = DatasetEvent::from_line(&line).map_err(unreadable)?;
-        Ok(Self { event, line, position })
-    }
-
-    /// SHA-256 of the line: what `prev` of the next event of the stream holds.
-    pub fn hash(&self) -> LineHash {
-        hash_line(self.line.as_bytes())
-    }
-
-    /// The event as the head of its stream. Kept somewhere else, it shows later that nothing before it was
-    /// changed.
-    pub fn head(&self) -> StreamHead {
-        StreamHead { scope: self.event.scope().clone(), seq: self.event.seq, hash: self.hash() }
-    }
-}
-
-/// Some events of a query, and where the next ones begin.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Page<C> {
-    /// The events, in the order asked for.
-    pub events: Vec<StoredEvent>,
-    /// What to give to `resume` for the next page; `None` when there are no more.
-    pub next: Option<C>,
 }
 
 /// The settings that both kinds of query share.

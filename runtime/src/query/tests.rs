@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::synthetic::{CODES, Random, SURFACES, SyntheticLog};
 use super::*;
+use crate::event::DatasetEvent;
 use crate::index::IndexWait;
 use crate::scope::ScopedReader;
 
