@@ -3,10 +3,9 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
 use syn::{Expr, ExprLit, Ident, Lit, LitStr, Path, Token, token};
 
-use crate::errors::{Bag, suggest};
+use crate::errors::{Bag, nearest, suggest};
 
 /// A value with the key that it was given under.
 #[derive(Clone)]
@@ -55,6 +54,8 @@ pub(crate) struct Args {
     pub(crate) guarantee: Option<Keyed<LitStr>>,
     pub(crate) ends: Option<Keyed<LitStr>>,
     pub(crate) krate: Option<Keyed<Path>>,
+    /// Arguments that were given in a way that was refused: what asks for them again would only echo.
+    broken: Vec<String>,
 }
 
 pub(crate) const ACCEPTED: [&str; 17] = [
@@ -109,6 +110,8 @@ impl Args {
 
     fn parse_one(&mut self, input: ParseStream<'_>, bag: &mut Bag) -> syn::Result<()> {
         if !input.peek(Ident::peek_any) {
+            // Most likely the surface without its key.
+            self.broken.push("surface".to_owned());
             return Err(help(
                 input.span(),
                 "expected the name of an argument",
@@ -116,6 +119,20 @@ impl Args {
             ));
         }
         let key = Ident::parse_any(input)?;
+        let name = key.unraw().to_string();
+        let parsed = self.parse_value(key, input, bag);
+        if parsed.is_err() {
+            self.broken.push(nearest(&name, &ACCEPTED).map_or(name, str::to_owned));
+        }
+        parsed
+    }
+
+    /// Whether one of these was given, and refused.
+    pub(crate) fn is_broken(&self, names: &[&str]) -> bool {
+        self.broken.iter().any(|broken| names.contains(&broken.as_str()))
+    }
+
+    fn parse_value(&mut self, key: Ident, input: ParseStream<'_>, bag: &mut Bag) -> syn::Result<()> {
         match key.to_string().as_str() {
             "surface" => set(&mut self.surface, key, input, bag, text),
             "engine" => set(&mut self.engine, key, input, bag, text),
@@ -135,11 +152,7 @@ impl Args {
             "ends" => set(&mut self.ends, key, input, bag, text),
             "crate" => set(&mut self.krate, key, input, bag, absolute_path),
             given => {
-                return Err(help(
-                    key.span(),
-                    &format!("unknown argument `{given}`"),
-                    &suggest(given, &ACCEPTED),
-                ));
+                Err(help(key.span(), &format!("unknown argument `{given}`"), &suggest(given, &ACCEPTED)))
             }
         }
     }
@@ -306,8 +319,14 @@ fn captures(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Capture>> {
     }
     let content;
     syn::parenthesized!(content in input);
-    let list = content.parse_terminated(Capture::parse, Token![,])?;
-    Ok(list.into_iter().collect())
+    match content.parse_terminated(Capture::parse, Token![,]) {
+        Ok(list) => Ok(list.into_iter().collect()),
+        Err(error) => {
+            // What is left unread would be reported as well.
+            content.parse::<TokenStream>()?;
+            Err(error)
+        }
+    }
 }
 
 impl Parse for Capture {
@@ -412,9 +431,4 @@ fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
         input.parse::<TokenTree>()?;
     }
     Ok(())
-}
-
-/// The span of a value, for a check that concerns all of it.
-pub(crate) fn span_of(value: &Expr) -> Span {
-    value.span()
 }

@@ -112,7 +112,8 @@ pub(crate) fn impl_args(args: &Args, bag: &mut Bag) {
         let way = if name == "surface" {
             "write `engine = \"chat\"`: each method becomes the surface `chat.<method>`".to_owned()
         } else {
-            format!("write it on the method: `#[dataset_event({name}..)]`")
+            let form = if matches!(name, "fails" | "skip") { " = .." } else { "(..)" };
+            format!("write it on the method: `#[dataset_event({name}{form})]`")
         };
         bag.push(key.span(), format!("`{name}` is not supported on an `impl` block"), way);
     }
@@ -128,7 +129,7 @@ pub(crate) fn impl_args(args: &Args, bag: &mut Bag) {
     }
     error_code(args, bag);
     match &args.engine {
-        None if args.surface.is_none() => bag.push(
+        None if args.surface.is_none() && !args.is_broken(&["engine"]) => bag.push(
             Span::call_site(),
             "missing `engine` on an `impl` block",
             "write `#[dataset_event(engine = \"chat\")]`: each method becomes the surface `chat.<method>`",
@@ -162,14 +163,14 @@ pub(crate) fn is_dotted(name: &str, parts: usize) -> bool {
     count >= parts && name.len() <= 64
 }
 
-/// The surface as given, or as made from the engine and the method.
+/// The surface as given, or as made from the engine (of the `impl` block around it) and the method.
 pub(crate) fn surface(
-    given: Option<&Keyed<LitStr>>,
-    engine: Option<&str>,
+    args: &Args,
+    outer: Option<Option<&str>>,
     name: &Ident,
     bag: &mut Bag,
 ) -> Option<String> {
-    if let Some(given) = given {
+    if let Some(given) = &args.surface {
         let text = given.value.value();
         if is_dotted(&text, 2) {
             return Some(text);
@@ -195,7 +196,10 @@ pub(crate) fn surface(
     }
     let action = name.to_string();
     let action = action.trim_start_matches("r#");
-    let Some(engine) = engine else {
+    if args.is_broken(&["surface", "engine"]) {
+        return None;
+    }
+    let Some(engine) = outer else {
         bag.push(
             name.span(),
             format!("missing `surface`: `{name}` has no name in the ledger"),
@@ -203,6 +207,8 @@ pub(crate) fn surface(
         );
         return None;
     };
+    // A block without an engine is reported at the block.
+    let engine = engine?;
     let surface = format!("{engine}.{action}");
     if is_dotted(&surface, 2) {
         return Some(surface);

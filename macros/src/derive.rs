@@ -32,7 +32,7 @@ enum Source {
     /// The one field, by member name and type.
     Transparent {
         member: TokenStream,
-        ty: Type,
+        ty: Box<Type>,
     },
 }
 
@@ -123,8 +123,8 @@ fn of_enum(
         arms.extend(match &source {
             Source::Literal(code) => quote!(Self::#name { .. } => const { #code },),
             Source::Transparent { member, ty } => {
-                let inner = Ident::new("__dataset_event_inner", Span::mixed_site());
-                let call = quote_spanned!(ty.span()=> #runtime::ErrorCode::code(#inner));
+                let inner = Ident::new("__dataset_event_inner", ty.span().resolved_at(Span::mixed_site()));
+                let call = code_of(ty, runtime, &quote!(#inner));
                 quote!(Self::#name { #member: #inner } => #call,)
             }
         });
@@ -144,10 +144,27 @@ fn of_struct(
     let body = match &source {
         Source::Literal(code) => quote!(const { #code }),
         Source::Transparent { member, ty } => {
-            quote_spanned!(ty.span()=> #runtime::ErrorCode::code(&self.#member))
+            code_of(ty, runtime, &quote_spanned!(ty.span()=> &self.#member))
         }
     };
     Some(implementation(input, &body, &[source], runtime))
+}
+
+/// The code of the inner error; a missing one is reported at its type.
+fn code_of(ty: &Type, runtime: &TokenStream, inner: &TokenStream) -> TokenStream {
+    let span = ty.span();
+    let path = quote_spanned!(span=> ::ErrorCode::code);
+    let runtime: TokenStream = runtime
+        .clone()
+        .into_iter()
+        .map(|mut tree| {
+            tree.set_span(span.resolved_at(tree.span()));
+            tree
+        })
+        .collect();
+    let mut arguments = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, inner.clone());
+    arguments.set_span(span);
+    quote!(#runtime #path #arguments)
 }
 
 fn implementation(
@@ -184,7 +201,7 @@ fn implementation(
                 &[#({
                     #[allow(unused_imports)]
                     use #runtime::__private::NoCodes as _;
-                    #runtime::__private::Codes::<::core::result::Result<(), #listed>>(::core::marker::PhantomData).codes()
+                    #runtime::__private::Codes::<::core::result::Result<(), #listed>>(::core::marker::PhantomData).dataset_event_codes()
                 }),*],
             )
         }
@@ -337,7 +354,7 @@ fn transparent(span: Span, args: &CodeArgs, fields: &Fields, owner: &Ident, bag:
             quote!(#index)
         }
     };
-    Some(Source::Transparent { member, ty: field.ty.clone() })
+    Some(Source::Transparent { member, ty: Box::new(field.ty.clone()) })
 }
 
 fn parse(attr: &Attribute, bag: &mut Bag) -> CodeArgs {

@@ -49,6 +49,22 @@ impl Bag {
     }
 }
 
+/// Where a node of the program begins and ends; the compiler underlines what lies between.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) first: Span,
+    pub(crate) last: Span,
+}
+
+impl Spot {
+    pub(crate) fn of(node: &impl ToTokens) -> Self {
+        let mut trees = node.to_token_stream().into_iter();
+        let first = trees.next().map_or_else(Span::call_site, |tree| tree.span());
+        let last = trees.last().map_or(first, |tree| tree.span());
+        Self { first, last }
+    }
+}
+
 /// The accepted name that is nearest to `given`, if one is near.
 pub(crate) fn nearest<'a>(given: &str, accepted: &[&'a str]) -> Option<&'a str> {
     let bound = given.len().max(3) / 3;

@@ -7,15 +7,42 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::Type;
 
-use crate::args::{Capture, Form, span_of};
+use crate::args::{Capture, Form};
 use crate::check;
+use crate::errors::Spot;
 use crate::item::{Body, Function};
 use crate::model::{CodeSource, Codes, Field, How, Model, Probe, Site};
-use crate::scope::{Scope, Source};
+use crate::scope::{Loose, Scope, Source};
 use crate::shape::{Shape, erase_impl};
 
 fn mixed(span: Span) -> Span {
     span.resolved_at(Span::mixed_site())
+}
+
+/// The same tokens at another place: a type error in a path is shown from its first segment on.
+fn at(span: Span, tokens: &TokenStream) -> TokenStream {
+    tokens
+        .clone()
+        .into_iter()
+        .map(|mut tree| {
+            // `crate` and `$crate` resolve by their own hygiene.
+            tree.set_span(span.resolved_at(tree.span()));
+            tree
+        })
+        .collect()
+}
+
+/// `function(&(value))`, so placed that an error about the argument underlines the whole spot.
+fn call_at(spot: Spot, private: &TokenStream, function: &str, value: &impl quote::ToTokens) -> TokenStream {
+    let (first, last) = (mixed(spot.first), mixed(spot.last));
+    let private = at(first, private);
+    let function = Ident::new(function, first);
+    let mut inner = Group::new(Delimiter::Parenthesis, value.to_token_stream());
+    inner.set_span(last);
+    let reference = quote_spanned!(first=> &);
+    let mut arguments = Group::new(Delimiter::Parenthesis, quote!(#reference #inner));
+    arguments.set_span(last);
+    quote_spanned!(first=> #private::#function #arguments)
 }
 
 fn local(name: &str) -> Ident {
@@ -129,7 +156,7 @@ fn codes_of(codes: &Codes, private: &TokenStream) -> TokenStream {
                         use self::*;
                         #[allow(unused_imports)]
                         use #private::NoCodes as _;
-                        #private::Codes::<#ty>(::core::marker::PhantomData).codes()
+                        #private::Codes::<#ty>(::core::marker::PhantomData).dataset_event_codes()
                     }
                 }
                 __dataset_event_codes
@@ -142,11 +169,7 @@ impl Model {
     /// The guard, the captured inputs, the admission.
     fn enter(&self, call: &Ident) -> TokenStream {
         let private = &self.private;
-        let from = |function: &str, source: &Source| {
-            let function = Ident::new(function, mixed(source.span));
-            let value = &source.value;
-            quote_spanned!(mixed(source.span)=> #private::#function(&(#value)))
-        };
+        let from = |function: &str, source: &Source| call_at(source.spot, private, function, &source.value);
         let optional = |function: &str, source: &Option<Source>| match source {
             Some(source) => from(function, source),
             None => quote!(::core::option::Option::None),
@@ -156,7 +179,8 @@ impl Model {
                 let context = from("context", source);
                 quote!(#private::enter(&__DATASET_EVENT_SITE, #context))
             }
-            Scope::Loose { tenant, env, request_id, trace_id, actor } => {
+            Scope::Loose(loose) => {
+                let Loose { tenant, env, request_id, trace_id, actor } = &**loose;
                 let tenant = from("tenant", tenant);
                 let env = from("env", env);
                 let request_id = optional("request_id", request_id);
@@ -180,7 +204,7 @@ impl Model {
                     let capture = Capture { form: Form::Display, ..capture.clone() };
                     self.capture(&capture)
                 });
-                quote!(#private::inputs(&mut #call, &[#(&#inputs),*], &[#(&#source_refs),*]);)
+                quote!(#private::inputs(&mut #call, &[#(#inputs),*], &[#(#source_refs),*]);)
             };
         let admission = if self.is_durable {
             let refused = local("refused");
@@ -189,7 +213,9 @@ impl Model {
             } else {
                 quote!(#private::admit(&mut #call))
             };
-            let refuse = quote_spanned!(mixed(self.return_span)=> #private::Refuse::refuse(#refused));
+            let span = mixed(self.return_spot.first);
+            let private = at(span, private);
+            let refuse = quote_spanned!(span=> #private::Refuse::refuse(#refused));
             quote! {
                 if let ::core::result::Result::Err(#refused) = #admit {
                     return #refuse;
@@ -205,21 +231,18 @@ impl Model {
         }
     }
 
+    /// `&ser(&(value))`, the reference included: else the compiler reports a missing trait a second time.
     fn capture(&self, capture: &Capture) -> TokenStream {
-        let private = &self.private;
-        let value = &capture.value;
-        let span = mixed(span_of(value));
-        let form = Ident::new(
-            match capture.form {
-                Form::Serialize => "ser",
-                Form::Display => "display",
-                Form::Debug => "debug",
-                Form::Hashed => "hashed",
-                Form::Masked => "masked",
-            },
-            span,
-        );
-        quote_spanned!(span=> #private::#form(&(#value)))
+        let form = match capture.form {
+            Form::Serialize => "ser",
+            Form::Display => "display",
+            Form::Debug => "debug",
+            Form::Hashed => "hashed",
+            Form::Masked => "masked",
+        };
+        let spot = Spot::of(&capture.value);
+        let captured = call_at(spot, &self.private, form, &capture.value);
+        quote_spanned!(mixed(spot.first)=> &#captured)
     }
 
     fn sync(&self, body: &Body) -> TokenStream {
@@ -286,9 +309,13 @@ impl Model {
             Some(Type::Infer(_)) => TokenStream::new(),
             ty => {
                 let ty = ty.as_ref().map_or_else(|| quote!(()), |ty| erase_impl(ty).into_token_stream());
+                let (first, last) = (mixed(self.return_spot.first), mixed(self.return_spot.last));
+                // The compiler points here when it says where the type comes from.
+                let give = quote_spanned!(first=> return);
+                let expected_at_end = Ident::new(&expected.to_string(), last);
                 quote! {
                     if let ::core::option::Option::Some(#expected) = ::core::option::Option::None::<#ty> {
-                        return #expected;
+                        #give #expected_at_end;
                     }
                 }
             }
@@ -309,7 +336,8 @@ impl Model {
                 let value = local("value");
                 let error = local("error");
                 let inner = self.conclude(inner, &value, call, false);
-                let code = self.code(&quote_spanned!(mixed(self.return_span)=> #private::Failure(&#error)));
+                let code =
+                    self.code(&quote_spanned!(mixed(self.return_spot.first)=> #private::Failure(&#error)));
                 let message = self.message(&quote!(#private::Failure(&#error)));
                 let finish = self.finish_with(call, &code, message.as_ref(), false);
                 quote! {
@@ -324,13 +352,13 @@ impl Model {
             }
             Shape::Stream { is_boxed } => {
                 let item = local("item");
-                let code = self.code(&quote_spanned!(mixed(self.return_span)=> #private::Ret(#item)));
+                let code = self.code(&quote_spanned!(mixed(self.return_spot.first)=> #private::Ret(#item)));
                 let outputs = if self.outputs.is_empty() {
                     quote!(#private::no_outputs)
                 } else {
                     let end = local("end");
                     let captures = self.outputs.iter().map(|capture| self.capture(capture));
-                    quote!(move |#end: &mut #private::Call| #private::outputs(#end, &[#(&#captures),*]))
+                    quote!(move |#end: &mut #private::Call| #private::outputs(#end, &[#(#captures),*]))
                 };
                 let stream = quote! {
                     #private::drive_stream(
@@ -370,7 +398,7 @@ impl Model {
         }
         let private = &self.private;
         let captures = self.outputs.iter().map(|capture| self.capture(capture));
-        let write = quote!(#private::outputs(&mut #call, &[#(&#captures),*]));
+        let write = quote!(#private::outputs(&mut #call, &[#(#captures),*]));
         // The program's own `ret`, so that it resolves where the expression was written.
         let named = self.outputs.iter().find_map(|capture| check::first_mention(&capture.value, "ret"));
         let pattern = named.map_or_else(|| quote!(_), |named| named.into_token_stream());
@@ -378,7 +406,7 @@ impl Model {
             if let ::core::option::Option::Some(#pattern) = {
                 #[allow(unused_imports)]
                 use #private::Fallbacks as _;
-                #private::Ret(&#ret).value()
+                #private::Ret(&#ret).dataset_event_value()
             } {
                 #write;
             }
@@ -387,13 +415,13 @@ impl Model {
 
     fn probe(&self, ret: &Ident) -> TokenStream {
         let private = &self.private;
-        let span = mixed(self.return_span);
+        let span = mixed(self.return_spot.first);
         let ask = match self.probe {
             Probe::None => return TokenStream::new(),
-            Probe::Deferred => quote_spanned!(span=> .settled_or_fails()),
-            Probe::All => quote_spanned!(span=> .settled()),
+            Probe::Deferred => quote_spanned!(span=> .dataset_event_settled_or_fails()),
+            Probe::All => quote_spanned!(span=> .dataset_event_settled()),
         };
-        let value = quote_spanned!(span=> #private::Probe(#private::Ret(&#ret).value()));
+        let value = quote_spanned!(span=> #private::Probe(#private::Ret(&#ret).dataset_event_value()));
         quote! {
             {
                 #[allow(unused_imports)]
@@ -409,15 +437,17 @@ impl Model {
             let none = quote!(::core::option::Option::None);
             return self.finish_with(call, &none, None, can_await);
         }
-        let span = mixed(self.return_span);
+        let span = mixed(self.return_spot.first);
         let target = quote_spanned!(span=> #private::Ret(&#ret));
         let mut code = self.code(&target);
         if let Some(fails) = &self.fails {
-            let span = mixed(span_of(fails));
+            let span = mixed(Spot::of(fails).first);
+            let private = at(span, private);
+            let failed = local("failed");
             code = quote_spanned! {span=>
                 match #code {
-                    ::core::option::Option::None => #private::fails(#private::Ret(&#ret).value(), #fails),
-                    failed => failed,
+                    ::core::option::Option::None => #private::fails(#private::Ret(&#ret).dataset_event_value(), #fails),
+                    #failed => #failed,
                 }
             };
         }
@@ -457,21 +487,21 @@ impl Model {
     /// The code of what `target` (a `Ret` or a `Failure`) holds.
     fn code(&self, target: &TokenStream) -> TokenStream {
         let private = &self.private;
-        let span = mixed(self.return_span);
+        let span = mixed(self.return_spot.first);
         match &self.code {
-            CodeSource::Trait => quote_spanned!(span=> #target.code()),
+            CodeSource::Trait => quote_spanned!(span=> #target.dataset_event_code()),
             CodeSource::Literal(code) => {
-                quote_spanned!(span=> #target.code_literal(const { #private::Code::new(#code) }))
+                quote_spanned!(span=> #target.dataset_event_code_literal(const { #private::Code::new(#code) }))
             }
             CodeSource::Path(path) => {
-                let span = mixed(span_of(path));
-                quote_spanned!(span=> #target.code_by(#path))
+                let span = mixed(Spot::of(path).first);
+                quote_spanned!(span=> #target.dataset_event_code_by(#path))
             }
         }
     }
 
     fn message(&self, target: &TokenStream) -> Option<TokenStream> {
-        let span = mixed(self.return_span);
-        self.has_message.then(|| quote_spanned!(span=> #target.message()))
+        let span = mixed(self.return_spot.first);
+        self.has_message.then(|| quote_spanned!(span=> #target.dataset_event_message()))
     }
 }

@@ -61,7 +61,7 @@ fn method(
     is_trait_impl: bool,
     bag: &mut Bag,
 ) -> (TokenStream, bool) {
-    refuse_conditional(&function, bag);
+    refuse_conditional(&mut function, bag);
     let own_attrs = function.take_own_attributes();
     let is_public = is_trait_impl || !matches!(function.vis, Visibility::Inherited);
     if own_attrs.is_empty() && !is_public {
@@ -85,7 +85,7 @@ fn method(
     } else {
         Model::build(function, &own, Some(outer), &mut found).map(|model| expand::function(&model))
     };
-    let tokens = tokens.unwrap_or_else(|| original.into_token_stream());
+    let tokens = tokens.unwrap_or_else(|| original.as_it_was());
     bag.push_bag(found);
     (tokens, true)
 }
@@ -157,21 +157,19 @@ fn skipped(function: Function, own: &Args, outer: &Outer<'_>, bag: &mut Bag) -> 
 }
 
 /// A `cfg_attr` on a method is not expanded yet when the block is.
-fn refuse_conditional(function: &Function, bag: &mut Bag) {
-    for attr in &function.attrs {
-        if !attr.path().is_ident("cfg_attr") {
-            continue;
-        }
-        if let Meta::List(list) = &attr.meta
-            && mentions_us(list.tokens.clone())
-        {
+fn refuse_conditional(function: &mut Function, bag: &mut Bag) {
+    function.attrs.retain(|attr| {
+        let is_ours = attr.path().is_ident("cfg_attr")
+            && matches!(&attr.meta, Meta::List(list) if mentions_us(list.tokens.clone()));
+        if is_ours {
             bag.push_at(
                 attr,
                 "`dataset_event` under `cfg_attr` is not supported in an annotated `impl` block",
                 "write two methods under `#[cfg(..)]`, or move this one to an `impl` block of its own",
             );
         }
-    }
+        !is_ours
+    });
 }
 
 fn mentions_us(tokens: TokenStream) -> bool {

@@ -137,6 +137,13 @@ impl Function {
         Ok(function)
     }
 
+    /// What is emitted beside errors: without warnings that would only follow from them.
+    pub(crate) fn as_it_was(&self) -> TokenStream {
+        let mut function = self.clone();
+        function.attrs.push(syn::parse_quote!(#[allow(unused_variables, unused_mut, dead_code)]));
+        function.into_token_stream()
+    }
+
     /// The attributes `#[dataset_event(..)]` of a method, taken out.
     pub(crate) fn take_own_attributes(&mut self) -> Vec<Attribute> {
         let (own, others) = std::mem::take(&mut self.attrs).into_iter().partition(is_ours);

@@ -22,13 +22,11 @@ pub fn dataset_event(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn attribute(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> proc_macro2::TokenStream {
-    use quote::ToTokens as _;
-
     let mut bag = errors::Bag::default();
     let args = args::Args::parse(args, &mut bag);
     match item::Item::parse(item.clone()) {
         Ok(item::Item::Function(function)) => {
-            let original = function.to_token_stream();
+            let original = function.as_it_was();
             match model::Model::build(*function, &args, None, &mut bag) {
                 Some(model) => expand::function(&model),
                 None => fallback::with_errors(original, bag),

@@ -1,14 +1,13 @@
 //! Arguments and item -> [`Model`]: everything that `expand` needs, nothing that it must look up again.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
-use syn::spanned::Spanned as _;
 use syn::{Expr, Ident, PathArguments, Type};
 
 use crate::args::{Args, Capture, Form};
 use crate::bindings::Bindings;
 use crate::check;
-use crate::errors::Bag;
+use crate::errors::{Bag, Spot};
 use crate::item::Function;
 use crate::scope::{self, Scope};
 use crate::shape::{Shape, exact_async_block, returned, shape_of, type_arguments};
@@ -29,7 +28,7 @@ pub(crate) struct Model {
     /// The type of that value, as far as the signature says it.
     pub(crate) value_ty: Option<Type>,
     /// Where a type error about the returned value is shown.
-    pub(crate) return_span: Span,
+    pub(crate) return_spot: Spot,
     pub(crate) code: CodeSource,
     pub(crate) has_message: bool,
     pub(crate) fails: Option<Expr>,
@@ -138,7 +137,7 @@ impl Model {
         check::function(&function, bag);
         let name = &function.sig.ident;
         let bindings = Bindings::of(&function.sig);
-        let surface = check::surface(args.surface.as_ref(), outer.and_then(|outer| outer.engine), name, bag);
+        let surface = check::surface(&args, outer.map(|outer| outer.engine), name, bag);
         let access = check::word(args.access.as_ref(), &check::ACCESSES, "Write", bag);
         let default = if access == "Read" { "Recorded" } else { "Intent" };
         let guarantee = check::word(args.guarantee.as_ref(), &check::GUARANTEES, default, bag);
@@ -221,7 +220,7 @@ impl Model {
             source_refs,
             how,
             shape,
-            return_span: ret.as_ref().map_or_else(|| name.span(), |ty| ty.span()),
+            return_spot: ret.as_ref().map_or_else(|| Spot::of(name), Spot::of),
             value_ty,
             code,
             has_message: args.error_message.is_some(),
@@ -264,7 +263,11 @@ fn how(function: &Function, ret: Option<&Type>, ends_at_return: bool) -> (How, S
     if let (Shape::Future { is_boxed, output, output_ty }, Some(body)) = (&shape, &function.body)
         && let Some(block) = exact_async_block(&body.tokens, *is_boxed)
     {
-        return (How::Exact { block, is_boxed: *is_boxed }, (**output).clone(), output_ty.clone());
+        return (
+            How::Exact { block, is_boxed: *is_boxed },
+            (**output).clone(),
+            output_ty.as_deref().cloned(),
+        );
     }
     if shape == Shape::Value && matches!(ty, Type::ImplTrait(_)) {
         return (How::InPlace, shape, ret.cloned());
@@ -347,10 +350,7 @@ fn codes_of(ty: &Type) -> Codes {
     let Type::Path(path) = crate::shape::strip(ty) else { return Codes::None };
     let Some(last) = path.path.segments.last() else { return Codes::None };
     let (named, is_alias) = match &*type_arguments(&last.arguments) {
-        [_, error] if last.ident == "Result" => match error {
-            Type::Path(error) => (error.clone(), false),
-            _ => return Codes::None,
-        },
+        [_, Type::Path(error)] if last.ident == "Result" => (error.clone(), false),
         // An alias with the error type inside: `io::Result<T>`.
         [_] if last.ident == "Result" => {
             let mut alias = path.clone();

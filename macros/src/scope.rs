@@ -1,46 +1,48 @@
 //! Where a call takes tenant and env from: the first match of a fixed order, or a refusal.
 
-use proc_macro2::Span;
 use quote::ToTokens as _;
-use syn::spanned::Spanned as _;
 use syn::{Expr, Ident, Type};
 
 use crate::args::Args;
 use crate::bindings::{Binding, Bindings, only_type_argument};
 use crate::check;
-use crate::errors::Bag;
+use crate::errors::{Bag, Spot};
 use crate::shape::strip;
 
 /// An expression of the program with the place to report its type at.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) value: Expr,
-    pub(crate) span: Span,
+    pub(crate) spot: Spot,
 }
 
 /// Where the scope comes from.
 #[derive(Clone)]
 pub(crate) enum Scope {
-    Context(Source),
-    Loose {
-        tenant: Source,
-        env: Source,
-        request_id: Option<Source>,
-        trace_id: Option<Source>,
-        actor: Option<Source>,
-    },
+    Context(Box<Source>),
+    Loose(Box<Loose>),
+}
+
+/// A scope that is put together.
+#[derive(Clone)]
+pub(crate) struct Loose {
+    pub(crate) tenant: Source,
+    pub(crate) env: Source,
+    pub(crate) request_id: Option<Source>,
+    pub(crate) trace_id: Option<Source>,
+    pub(crate) actor: Option<Source>,
 }
 
 impl Source {
     fn of(value: &Expr) -> Self {
-        Self { value: value.clone(), span: value.span() }
+        Self { value: value.clone(), spot: Spot::of(value) }
     }
 
     fn of_binding(binding: &Binding) -> Self {
         let ident = &binding.ident;
         Self {
             value: syn::parse_quote!(#ident),
-            span: binding.ty.as_ref().map_or_else(|| ident.span(), |ty| ty.span()),
+            spot: binding.ty.as_ref().map_or_else(|| Spot::of(ident), Spot::of),
         }
     }
 }
@@ -57,6 +59,9 @@ pub(crate) fn find(
     if args.ctx.is_some() || args.tenant.is_some() || args.env.is_some() {
         return named(args, bag);
     }
+    if args.is_broken(&["ctx", "tenant", "env"]) {
+        return None;
+    }
     let found = match in_signature(bindings, bag) {
         Found::One(scope) => Some(scope),
         Found::Refused => return None,
@@ -67,9 +72,12 @@ pub(crate) fn find(
             check_actor(args, bag);
             Some(Scope::Context(source))
         }
-        Some(Scope::Loose { tenant, env, request_id, trace_id, actor }) => {
-            let own = args.actor.as_ref().map(|actor| Source::of(&actor.value));
-            Some(Scope::Loose { tenant, env, request_id, trace_id, actor: own.or(actor) })
+        Some(Scope::Loose(mut loose)) => {
+            if let Some(actor) = &args.actor {
+                check::expression(&actor.value, bag);
+                loose.actor = Some(Source::of(&actor.value));
+            }
+            Some(Scope::Loose(loose))
         }
         None => {
             report_missing(bindings, defaults, name, bag);
@@ -92,7 +100,7 @@ fn named(args: &Args, bag: &mut Bag) -> Option<Scope> {
         }
         check_actor(args, bag);
         check::expression(&ctx.value, bag);
-        return Some(Scope::Context(Source::of(&ctx.value)));
+        return Some(Scope::Context(Box::new(Source::of(&ctx.value))));
     }
     for (given, missing, ty) in [(&args.tenant, &args.env, "env"), (&args.env, &args.tenant, "tenant")] {
         if let (Some(given), None) = (given, missing) {
@@ -108,13 +116,13 @@ fn named(args: &Args, bag: &mut Bag) -> Option<Scope> {
     for value in [Some(tenant), Some(env), args.actor.as_ref()].into_iter().flatten() {
         check::expression(&value.value, bag);
     }
-    Some(Scope::Loose {
+    Some(Scope::Loose(Box::new(Loose {
         tenant: Source::of(&tenant.value),
         env: Source::of(&env.value),
         request_id: None,
         trace_id: None,
         actor: args.actor.as_ref().map(|actor| Source::of(&actor.value)),
-    })
+    })))
 }
 
 fn check_actor(args: &Args, bag: &mut Bag) {
@@ -142,7 +150,7 @@ fn in_signature(bindings: &Bindings, bag: &mut Bag) -> Found {
     for candidates in [&by_type, &by_name] {
         match &**candidates {
             [] => {}
-            [one] => return Found::One(Scope::Context(Source::of_binding(one))),
+            [one] => return Found::One(Scope::Context(Box::new(Source::of_binding(one)))),
             [first, second, ..] => {
                 bag.push(
                     second.ident.span(),
@@ -163,13 +171,13 @@ fn in_signature(bindings: &Bindings, bag: &mut Bag) -> Found {
     }
     let named = |name: &str| always().find(|binding| binding.ident == name);
     let (Some(tenant), Some(env)) = (named("tenant_id"), named("env")) else { return Found::Nothing };
-    Found::One(Scope::Loose {
+    Found::One(Scope::Loose(Box::new(Loose {
         tenant: Source::of_binding(tenant),
         env: Source::of_binding(env),
         request_id: named("request_id").map(Source::of_binding),
         trace_id: named("trace_id").map(Source::of_binding),
         actor: None,
-    })
+    })))
 }
 
 /// The scope that the `impl` block names: for a method that has what the expression needs.
@@ -199,23 +207,23 @@ fn report_missing(bindings: &Bindings, defaults: Option<&Args>, name: &Ident, ba
         ""
     };
     let ways = format!(
-        "add `ctx: &RequestContext`, or name the context with `ctx = <expr>`, or the two with `tenant = <expr>, env = <expr>`{in_impl}"
+        "`ctx: &RequestContext`, or name the context with `ctx = <expr>`, or the two with `tenant = <expr>, env = <expr>`{in_impl}"
     );
     match (has("tenant_id"), has("env")) {
         (true, false) => bag.push(
             name.span(),
             format!("no env in scope: `{name}` has a parameter `tenant_id` but neither `env` nor a request context"),
-            format!("add `env: &Env`; {ways}"),
+            format!("add `env: &Env` or {ways}"),
         ),
         (false, true) => bag.push(
             name.span(),
             format!("no tenant in scope: `{name}` has a parameter `env` but neither `tenant_id` nor a request context"),
-            format!("add `tenant_id: &TenantId`; {ways}"),
+            format!("add `tenant_id: &TenantId` or {ways}"),
         ),
         _ => bag.push(
             name.span(),
             format!("no tenant and no env in scope: `{name}` has neither a request context nor the parameters `tenant_id` and `env`"),
-            ways,
+            format!("add {ways}"),
         ),
     }
 }

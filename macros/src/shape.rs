@@ -12,7 +12,7 @@ pub(crate) enum Shape {
     /// `Result<deferred, E>`: an `Err` ends the call, an `Ok` hands it on.
     Fallible(Box<Shape>),
     /// A future; its output again has a shape.
-    Future { is_boxed: bool, output: Box<Shape>, output_ty: Option<Type> },
+    Future { is_boxed: bool, output: Box<Shape>, output_ty: Option<Box<Type>> },
     /// A stream: the call ends with it.
     Stream { is_boxed: bool },
 }
@@ -69,7 +69,7 @@ fn future(is_boxed: bool, output: Option<&Type>) -> Shape {
     Shape::Future {
         is_boxed,
         output: Box::new(output.map_or(Shape::Value, shape_of)),
-        output_ty: output.cloned(),
+        output_ty: output.cloned().map(Box::new),
     }
 }
 

@@ -413,8 +413,8 @@ pub(crate) fn parse_traceparent(header: &str) -> Option<(TraceId, SpanId)> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request context",
     label = "no tenant and env can be taken from this",
-    note = "use `&RequestContext`, or implement `HasRequestContext` for `{Self}`",
-    note = "or name the two: `tenant = <expr of type TenantId>, env = <expr of type Env>`"
+    note = "help: use `&RequestContext`, or implement `HasRequestContext` for `{Self}`",
+    note = "help: or name the two: `tenant = <expr of type TenantId>, env = <expr of type Env>`"
 )]
 pub trait HasRequestContext {
     /// The request context.
@@ -444,9 +444,9 @@ forward_context!(&T, &mut T, Box<T>, std::rc::Rc<T>, Arc<T>);
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as a tenant",
     label = "expected a `TenantId`",
-    note = "make one at the edge, where a refusal can be answered: `TenantId::new(text)?`",
-    note = "for a literal: `const TENANT: TenantId = TenantId::from_static(\"acme\");`",
-    note = "for a `Uuid`: `TenantId::from(uuid)`"
+    note = "help: make one at the edge, where a refusal can be answered: `TenantId::new(text)?`",
+    note = "help: for a literal: `const TENANT: TenantId = TenantId::from_static(\"acme\");`",
+    note = "help: for a `Uuid`: `TenantId::from(uuid)`"
 )]
 pub trait AsTenant {
     /// The tenant.
@@ -457,8 +457,8 @@ pub trait AsTenant {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as an env",
     label = "expected an `Env`",
-    note = "make one at the edge, where a refusal can be answered: `Env::new(text)?`",
-    note = "for a literal: `const ENV: Env = Env::from_static(\"prod\");`"
+    note = "help: make one at the edge, where a refusal can be answered: `Env::new(text)?`",
+    note = "help: for a literal: `const ENV: Env = Env::from_static(\"prod\");`"
 )]
 pub trait AsEnv {
     /// The env.

@@ -119,8 +119,8 @@ pub(crate) const fn is_dotted_name(name: &str) -> bool {
 #[diagnostic::on_unimplemented(
     message = "the error type `{Self}` has no code for the ledger",
     label = "this error type does not implement `ErrorCode`",
-    note = "derive it: `#[derive(ErrorCode)]` with `#[code(\"engine.reason\")]` on each variant",
-    note = "or name one code for every failure of this function: `error_code = \"engine.reason\"`"
+    note = "help: derive it: `#[derive(ErrorCode)]` with `#[code(\"engine.reason\")]` on each variant",
+    note = "help: or name one code for every failure of this function: `error_code = \"engine.reason\"`"
 )]
 pub trait ErrorCode {
     /// The code of this value.

@@ -13,13 +13,13 @@ pub use crate::call::{
     drive_out, drive_stream, enter, enter_loose, finish, finish_durable, finish_with_message, in_place,
     inputs, no_outputs, outputs,
 };
-pub use crate::capture::Capture;
+pub use crate::capture::{Capture, Debuggable, Displayable, Serializable};
 pub use crate::error_code::{Code, ErrorCode, LedgerUnavailable};
 pub use crate::surface::{Access, CaptureForm, CapturedField, Guarantee, SITES, Site};
 pub use std::boxed::Box;
 
 use crate::call::guarded;
-use crate::capture::{ByDebug, ByDisplay, Debuggable, Displayable, Hashed, Masked, Ser, Serializable};
+use crate::capture::{ByDebug, ByDisplay, Hashed, Masked, Ser};
 use crate::context::{AsEnv, AsTenant, HasRequestContext, RequestContext};
 use crate::ids::{Env, RequestId, TenantId, TraceId, UserId};
 
@@ -47,23 +47,60 @@ pub fn actor<A: AsActor + ?Sized>(value: &A) -> Option<&UserId> {
     value.as_actor()
 }
 
-macro_rules! optional_id {
-    ($trait:ident, $method:ident, $id:ty, $out:ty, $of:expr, $what:literal, $type:literal, $note:literal) => {
-        #[diagnostic::on_unimplemented(
-            message = $what,
-            label = $type,
-            note = $note,
-            note = "or name what the call takes its scope from: `ctx = <expr>`, or `tenant = <expr>, env = <expr>`"
-        )]
-        pub trait $trait {
-            fn $method(&self) -> $out;
-        }
-        impl $trait for $id {
-            fn $method(&self) -> $out {
-                let of: fn(&$id) -> $out = $of;
-                of(self)
-            }
-        }
+// These traits are written out and not made by a macro: the compiler quotes them.
+
+/// A request id, or an optional one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as a request id",
+    label = "expected a `RequestId`",
+    note = "help: make one at the edge, where a refusal can be answered: `RequestId::new(text)?`",
+    note = "help: or name where the scope comes from: `ctx = <expr>`, or `tenant = <expr>, env = <expr>`"
+)]
+pub trait AsRequestId {
+    fn as_request_id(&self) -> Option<&RequestId>;
+}
+
+impl AsRequestId for RequestId {
+    fn as_request_id(&self) -> Option<&RequestId> {
+        Some(self)
+    }
+}
+
+/// A trace id, or an optional one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as a trace id",
+    label = "expected a `TraceId`",
+    note = "help: make one at the edge, where a refusal can be answered: `text.parse::<TraceId>()?`",
+    note = "help: or name where the scope comes from: `ctx = <expr>`, or `tenant = <expr>, env = <expr>`"
+)]
+pub trait AsTraceId {
+    fn as_trace_id(&self) -> Option<TraceId>;
+}
+
+impl AsTraceId for TraceId {
+    fn as_trace_id(&self) -> Option<TraceId> {
+        Some(*self)
+    }
+}
+
+/// A user id, or an optional one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as an actor",
+    label = "expected a `UserId`",
+    note = "help: make one at the edge, where a refusal can be answered: `UserId::new(text)?`"
+)]
+pub trait AsActor {
+    fn as_actor(&self) -> Option<&UserId>;
+}
+
+impl AsActor for UserId {
+    fn as_actor(&self) -> Option<&UserId> {
+        Some(self)
+    }
+}
+
+macro_rules! forward_optional {
+    ($($trait:ident, $method:ident, $out:ty;)*) => {$(
         #[diagnostic::do_not_recommend]
         impl<T: $trait> $trait for Option<T> {
             fn $method(&self) -> $out {
@@ -76,39 +113,14 @@ macro_rules! optional_id {
                 (**self).$method()
             }
         }
-    };
+    )*};
 }
 
-optional_id!(
-    AsRequestId,
-    as_request_id,
-    RequestId,
-    Option<&RequestId>,
-    |id| Some(id),
-    "`{Self}` cannot be used as a request id",
-    "expected a `RequestId`",
-    "make one at the edge, where a refusal can be answered: `RequestId::new(text)?`"
-);
-optional_id!(
-    AsTraceId,
-    as_trace_id,
-    TraceId,
-    Option<TraceId>,
-    |id| Some(*id),
-    "`{Self}` cannot be used as a trace id",
-    "expected a `TraceId`",
-    "make one at the edge, where a refusal can be answered: `text.parse::<TraceId>()?`"
-);
-optional_id!(
-    AsActor,
-    as_actor,
-    UserId,
-    Option<&UserId>,
-    |id| Some(id),
-    "`{Self}` cannot be used as an actor",
-    "expected a `UserId`",
-    "make one at the edge, where a refusal can be answered: `UserId::new(text)?`"
-);
+forward_optional! {
+    AsRequestId, as_request_id, Option<&RequestId>;
+    AsTraceId, as_trace_id, Option<TraceId>;
+    AsActor, as_actor, Option<&UserId>;
+}
 
 // Opaque results: a value that cannot be captured is reported once, at the value.
 
@@ -138,7 +150,7 @@ pub fn masked<T: Displayable + ?Sized>(value: &T) -> impl Capture {
 pub struct Ret<'a, T>(pub &'a T);
 
 impl<'a, T, E> Ret<'a, Result<T, E>> {
-    pub fn code(self) -> Option<Code>
+    pub fn dataset_event_code(self) -> Option<Code>
     where
         E: ErrorCode,
     {
@@ -146,20 +158,20 @@ impl<'a, T, E> Ret<'a, Result<T, E>> {
         guarded(|| Some(error.code()))
     }
 
-    pub fn code_literal(self, code: Code) -> Option<Code> {
+    pub fn dataset_event_code_literal(self, code: Code) -> Option<Code> {
         self.0.is_err().then_some(code)
     }
 
-    pub fn code_by(self, code: impl FnOnce(&E) -> Code) -> Option<Code> {
+    pub fn dataset_event_code_by(self, code: impl FnOnce(&E) -> Code) -> Option<Code> {
         let error = self.0.as_ref().err()?;
         guarded(|| Some(code(error)))
     }
 
-    pub fn value(self) -> Option<&'a T> {
+    pub fn dataset_event_value(self) -> Option<&'a T> {
         self.0.as_ref().ok()
     }
 
-    pub fn message(self) -> Option<&'a dyn std::fmt::Display>
+    pub fn dataset_event_message(self) -> Option<&'a dyn std::fmt::Display>
     where
         E: std::fmt::Display,
     {
@@ -171,22 +183,22 @@ impl<'a, T, E> Ret<'a, Result<T, E>> {
 pub struct Failure<'a, E>(pub &'a E);
 
 impl<'a, E> Failure<'a, E> {
-    pub fn code(self) -> Option<Code>
+    pub fn dataset_event_code(self) -> Option<Code>
     where
         E: ErrorCode,
     {
         guarded(|| Some(self.0.code()))
     }
 
-    pub fn code_literal(self, code: Code) -> Option<Code> {
+    pub fn dataset_event_code_literal(self, code: Code) -> Option<Code> {
         Some(code)
     }
 
-    pub fn code_by(self, code: impl FnOnce(&E) -> Code) -> Option<Code> {
+    pub fn dataset_event_code_by(self, code: impl FnOnce(&E) -> Code) -> Option<Code> {
         guarded(|| Some(code(self.0)))
     }
 
-    pub fn message(self) -> Option<&'a dyn std::fmt::Display>
+    pub fn dataset_event_message(self) -> Option<&'a dyn std::fmt::Display>
     where
         E: std::fmt::Display,
     {
@@ -195,23 +207,23 @@ impl<'a, E> Failure<'a, E> {
 }
 
 pub trait Fallbacks<'a, T> {
-    fn code(&self) -> Option<Code> {
+    fn dataset_event_code(&self) -> Option<Code> {
         None
     }
-    fn code_literal(&self, _code: Code) -> Option<Code> {
+    fn dataset_event_code_literal(&self, _code: Code) -> Option<Code> {
         None
     }
     fn code_by<F>(&self, _code: F) -> Option<Code> {
         None
     }
-    fn value(&self) -> Option<&'a T>;
-    fn message(&self) -> Option<&'a dyn std::fmt::Display> {
+    fn dataset_event_value(&self) -> Option<&'a T>;
+    fn dataset_event_message(&self) -> Option<&'a dyn std::fmt::Display> {
         None
     }
 }
 
 impl<'a, T> Fallbacks<'a, T> for Ret<'a, T> {
-    fn value(&self) -> Option<&'a T> {
+    fn dataset_event_value(&self) -> Option<&'a T> {
         Some(self.0)
     }
 }
@@ -245,22 +257,22 @@ pub trait ShowsFailure {}
 
 pub trait HiddenFuture {
     type Value;
-    fn settled(self)
+    fn dataset_event_settled(self)
     where
         Self::Value: ShownInSignature;
-    fn settled_or_fails(self)
+    fn dataset_event_settled_or_fails(self)
     where
         Self::Value: ShownInSignature;
 }
 
 impl<F: Future> HiddenFuture for Probe<'_, F> {
     type Value = F;
-    fn settled(self)
+    fn dataset_event_settled(self)
     where
         F: ShownInSignature,
     {
     }
-    fn settled_or_fails(self)
+    fn dataset_event_settled_or_fails(self)
     where
         F: ShownInSignature,
     {
@@ -269,51 +281,71 @@ impl<F: Future> HiddenFuture for Probe<'_, F> {
 
 pub trait HiddenStream {
     type Value;
-    fn settled(self)
+    fn dataset_event_settled(self)
     where
         Self::Value: ShownInSignature;
-    fn settled_or_fails(self)
+    fn dataset_event_settled_or_fails(self)
     where
         Self::Value: ShownInSignature;
 }
 
 impl<S: Stream> HiddenStream for Probe<'_, S> {
     type Value = S;
-    fn settled(self)
+    fn dataset_event_settled(self)
     where
         S: ShownInSignature,
     {
     }
-    fn settled_or_fails(self)
+    fn dataset_event_settled_or_fails(self)
     where
         S: ShownInSignature,
     {
     }
 }
 
-macro_rules! hidden_failure {
-    ($($type:ty),*) => {$(
-        impl<'r, T, E> Probe<'_, $type> {
-            pub fn settled(self)
-            where
-                $type: ShowsFailure,
-            {
-            }
-        }
-    )*};
+impl<T, E> Probe<'_, Option<Result<T, E>>> {
+    pub fn dataset_event_settled(self)
+    where
+        Option<Result<T, E>>: ShowsFailure,
+    {
+    }
 }
 
-hidden_failure!(
-    Option<Result<T, E>>,
-    &'r Result<T, E>,
-    &'r mut Result<T, E>,
-    Poll<Result<T, E>>,
-    Poll<Option<Result<T, E>>>
-);
+impl<T, E> Probe<'_, Poll<Result<T, E>>> {
+    pub fn dataset_event_settled(self)
+    where
+        Poll<Result<T, E>>: ShowsFailure,
+    {
+    }
+}
+
+impl<T, E> Probe<'_, Poll<Option<Result<T, E>>>> {
+    pub fn dataset_event_settled(self)
+    where
+        Poll<Option<Result<T, E>>>: ShowsFailure,
+    {
+    }
+}
+
+impl<'r, T, E> Probe<'_, &'r Result<T, E>> {
+    pub fn dataset_event_settled(self)
+    where
+        &'r Result<T, E>: ShowsFailure,
+    {
+    }
+}
+
+impl<'r, T, E> Probe<'_, &'r mut Result<T, E>> {
+    pub fn dataset_event_settled(self)
+    where
+        &'r mut Result<T, E>: ShowsFailure,
+    {
+    }
+}
 
 pub trait Settled {
-    fn settled(&self) {}
-    fn settled_or_fails(&self) {}
+    fn dataset_event_settled(&self) {}
+    fn dataset_event_settled_or_fails(&self) {}
 }
 
 impl<T> Settled for Probe<'_, T> {}
@@ -322,13 +354,13 @@ impl<T> Settled for Probe<'_, T> {}
 pub struct Codes<R>(pub std::marker::PhantomData<R>);
 
 impl<T, E: ErrorCode> Codes<Result<T, E>> {
-    pub fn codes(self) -> &'static [Code] {
+    pub fn dataset_event_codes(self) -> &'static [Code] {
         E::codes()
     }
 }
 
 pub trait NoCodes: Sized {
-    fn codes(&self) -> &'static [Code] {
+    fn dataset_event_codes(&self) -> &'static [Code] {
         &[]
     }
 }
@@ -340,7 +372,8 @@ pub fn joined_codes<E: ?Sized>(own: &'static [Code], others: &[&'static [Code]])
     use std::collections::HashMap;
     use std::sync::{Mutex, PoisonError};
     // Leaked once for each different list. Names need not be unique: the lists are compared.
-    static JOINED: Mutex<Option<HashMap<&'static str, Vec<&'static [Code]>>>> = Mutex::new(None);
+    type Lists = HashMap<&'static str, Vec<&'static [Code]>>;
+    static JOINED: Mutex<Option<Lists>> = Mutex::new(None);
     let mut all: Vec<Code> = Vec::new();
     for code in own.iter().chain(others.iter().copied().flatten()) {
         if !all.contains(code) {

@@ -81,19 +81,19 @@ impl<T: Debug + ?Sized> Debuggable for T {
 
 /// By `Serialize`.
 #[derive(Debug)]
-pub struct Ser<'a, T: ?Sized>(pub &'a T);
+pub(crate) struct Ser<'a, T: ?Sized>(pub(crate) &'a T);
 /// By `Display`.
 #[derive(Debug)]
-pub struct ByDisplay<'a, T: ?Sized>(pub &'a T);
+pub(crate) struct ByDisplay<'a, T: ?Sized>(pub(crate) &'a T);
 /// By `Debug`.
 #[derive(Debug)]
-pub struct ByDebug<'a, T: ?Sized>(pub &'a T);
+pub(crate) struct ByDebug<'a, T: ?Sized>(pub(crate) &'a T);
 /// The HMAC of the `Display` form under the tenant's key.
 #[derive(Debug)]
-pub struct Hashed<'a, T: ?Sized>(pub &'a T);
+pub(crate) struct Hashed<'a, T: ?Sized>(pub(crate) &'a T);
 /// The length of the `Display` form.
 #[derive(Debug)]
-pub struct Masked<'a, T: ?Sized>(pub &'a T);
+pub(crate) struct Masked<'a, T: ?Sized>(pub(crate) &'a T);
 
 impl<T: Displayable + ?Sized> Display for ByDisplay<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

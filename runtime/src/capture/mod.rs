@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 mod forms;
 mod lists;
 
-pub use forms::{ByDebug, ByDisplay, Capture, Debuggable, Displayable, Hashed, Masked, Ser, Serializable};
+pub(crate) use forms::{ByDebug, ByDisplay, Hashed, Masked, Ser};
+pub use forms::{Capture, Debuggable, Displayable, Serializable};
 pub(crate) use lists::{
     MAX_SOURCE_ID_BYTES, detached_id, is_field_name, push_change, push_source_ref, set_member,
     write_source_ref,

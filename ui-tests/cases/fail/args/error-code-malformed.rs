@@ -1,0 +1,8 @@
+use dataset_events::{RequestContext, dataset_event};
+
+#[dataset_event(surface = "chat.reply", error_code = "Failed")]
+fn reply(ctx: &RequestContext) -> Result<u8, String> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use dataset_events::{RequestContext, dataset_event};
+use futures::Stream;
+
+#[dataset_event(surface = "chat.stream", output(all = ret))]
+fn stream(ctx: &RequestContext) -> impl Stream<Item = u8> {
+    futures::stream::empty()
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use dataset_events::ErrorCode;
+
+#[derive(ErrorCode)]
+enum ChatError {
+    #[code("chat.not_found")]
+    NotFound,
+    Blocked,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use dataset_events::ErrorCode;
+
+#[derive(ErrorCode)]
+struct ChatError;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use dataset_events::ErrorCode;
+
+#[derive(ErrorCode)]
+union ChatError {
+    code: u8,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use dataset_events::{RequestContext, dataset_event};
+
+#[dataset_event(surface = "chat.reply", guarantee = "durable")]
+fn reply(ctx: &RequestContext) -> Option<u8> {
+    None
+}
+
+fn main() {}

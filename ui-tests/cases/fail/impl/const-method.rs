@@ -1,0 +1,10 @@
+use dataset_events::{RequestContext, dataset_event};
+
+struct Chat;
+
+#[dataset_event(engine = "chat")]
+impl Chat {
+    pub const fn reply(&self, ctx: &RequestContext) {}
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use dataset_events::dataset_event;
+
+#[dataset_event(engine = "chat")]
+trait Chat {
+    fn reply(&self);
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use dataset_events::{RequestContext, dataset_event};
+
+#[dataset_event(surface = "chat.reply")]
+fn reply(ctx: &RequestContext, text: &str) -> usize {
+    text.len();
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use dataset_events::{RequestContext, dataset_event};
+
+#[dataset_event(surface = "chat.move")]
+fn forward(from: &RequestContext, to: &RequestContext) {}
+
+fn main() {}
