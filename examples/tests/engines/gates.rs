@@ -162,6 +162,23 @@ async fn a_kill_switch_blocks_until_it_is_released() {
     assert_eq!(changes(updates[2]), [("is_engaged".into(), json!(true), json!(false))]);
 }
 
+#[tokio::test]
+async fn without_a_ledger_to_record_it_no_policy_is_set_and_no_switch_is_thrown() {
+    let (bench, ctx) = bench();
+    let (budget, switch) = (&bench.engines.budget, &bench.engines.kill_switch);
+    budget.set_policy(&ctx, Decimal::ONE, Currency::EUR).await.expect("set");
+    bench.ledger.ledger().clone().close().expect("close the ledger");
+
+    let refused = budget.set_policy(&ctx, Decimal::TWO, Currency::EUR).await;
+    assert!(matches!(refused, Err(BudgetError::Ledger(_))), "{refused:?}");
+    let refused = switch.update(&ctx, &Target::ALL, Change::Engage(Reason::Abuse), None).await;
+    assert!(matches!(refused, Err(KillSwitchError::Ledger(_))), "{refused:?}");
+    // Reads and other writes go on: they do not wait for the disk.
+    switch.check(&ctx, &Target::CHAT).await.expect("not engaged");
+    budget.record_usage(&ctx, UsageKind::Manual, Decimal::ONE).await.expect("record");
+    assert_eq!(budget.summary(&ctx).await.expect("summary").policy.limit.to_string(), "1");
+}
+
 #[test]
 fn targets_are_names_or_a_star() {
     for good in ["*", "chat", "kill_switch", "a1"] {

@@ -8,6 +8,8 @@ mod error;
 mod schema;
 mod scoped;
 mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
