@@ -1,1 +1,8 @@
-//! tests of dataset-events.
+//! What the behaviour tests share: an oracle that reads a ledger without the library, processes that are
+//! killed, file systems of their own, seeded numbers.
+
+pub mod calls;
+pub mod child;
+pub mod log;
+pub mod mount;
+pub mod seed;
