@@ -311,20 +311,42 @@ impl Arena {
         None
     }
 
-    /// The blocks that may hold records: (block, whether nothing more will be written to it).
+    /// The blocks that may hold records: (block, its lease, whether nothing more will be written to it).
     ///
     /// The flag is read before the caller looks for records, so that a block reported as given up holds
     /// nothing beyond what the caller then finds.
-    pub(crate) fn used_blocks(&self) -> impl Iterator<Item = (u32, bool)> {
-        self.states.iter().enumerate().filter_map(|(block, state)| match state.load(Ordering::Acquire) {
-            LEASED => Some((block as u32, false)),
-            RETIRED => Some((block as u32, true)),
-            _ => None,
-        })
+    pub(crate) fn used_blocks(&self) -> impl Iterator<Item = (u32, u64, bool)> {
+        (0..self.layout.blocks).filter_map(|block| self.lease_of(block))
     }
 
-    /// The lease that a used block belongs to.
-    pub(crate) fn generation(&self, block: u32) -> u64 {
+    /// The lease of a block and its state, read as of one moment: the writer thread frees blocks, and
+    /// threads lease them again, while this looks. A block that is being freed has no lease; reading it once
+    /// more would record its events twice, and give it up twice.
+    fn lease_of(&self, block: u32) -> Option<(u32, u64, bool)> {
+        let state = &self.states[block as usize];
+        loop {
+            // Only the first block of a run has a header.
+            if !matches!(state.load(Ordering::Acquire), LEASED | RETIRED) {
+                return None;
+            }
+            let generation = self.generation(block);
+            if generation == 0 {
+                return None;
+            }
+            let is_given_up = match state.load(Ordering::Acquire) {
+                LEASED => false,
+                RETIRED => true,
+                _ => return None,
+            };
+            // Leases are numbered once and for all: the same number on both sides means the same lease.
+            if self.generation(block) == generation {
+                return Some((block, generation, is_given_up));
+            }
+        }
+    }
+
+    /// The number of a used block's lease; 0 while it is freed.
+    fn generation(&self, block: u32) -> u64 {
         self.header_word(block, 8).load(Ordering::Acquire)
     }
 
@@ -463,5 +485,81 @@ pub(crate) fn scan(
             offset = end;
         }
         block += if block < layout.lease_blocks() { 1 } else { run };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    fn arena() -> Arena {
+        let ledger_id = LedgerId::from_uuid(uuid::Uuid::from_u128(7));
+        let layout = Layout::of(1 << 20);
+        let mapping = Mapping::anonymous(layout.bytes).unwrap();
+        Control::new(&mapping, layout).format(ledger_id, 1, "", b"");
+        Arena::new(mapping, layout, ledger_id, 1).unwrap()
+    }
+
+    /// The log writer clears the lease's number first, then waits for the kernel to populate the block, and
+    /// only then marks it free. A cut in between once took the block for a new lease: it recorded the
+    /// block's events a second time and freed it twice, after which two threads wrote one block.
+    #[test]
+    fn a_block_that_is_being_freed_is_not_in_use() {
+        let arena = arena();
+        let open = arena.lease(Urgency::Normal).unwrap();
+        let (block, generation) = (open.block, open.generation);
+        assert_eq!(arena.used_blocks().collect::<Vec<_>>(), [(block, generation, false)]);
+        arena.retire(open);
+        assert_eq!(arena.used_blocks().collect::<Vec<_>>(), [(block, generation, true)]);
+        arena.header_word(block, 8).store(0, Ordering::Release);
+        assert_eq!(arena.used_blocks().count(), 0);
+    }
+
+    /// The same against the clock: one thread leases and gives up, one looks, one frees.
+    #[test]
+    fn a_lease_is_seen_as_given_up_once_and_only_when_it_is() {
+        const LEASES: u64 = 20_000;
+        let arena = arena();
+        let held = AtomicU64::new(0);
+        let blocks = arena.free_blocks();
+        thread::scope(|threads| {
+            let (to_free, freed) = channel();
+            let (arena, held) = (&arena, &held);
+            threads.spawn(move || {
+                for block in freed {
+                    arena.release(block);
+                }
+            });
+            threads.spawn(move || {
+                for _ in 0..LEASES {
+                    let open = loop {
+                        if let Some(open) = arena.lease(Urgency::Normal) {
+                            break open;
+                        }
+                        thread::yield_now();
+                    };
+                    held.store(open.generation, Ordering::SeqCst);
+                    held.store(0, Ordering::SeqCst);
+                    arena.retire(open);
+                }
+            });
+            let mut given_up = vec![0; arena.layout().blocks as usize];
+            let mut seen = 0;
+            while seen < LEASES {
+                for (block, generation, is_given_up) in arena.used_blocks() {
+                    if is_given_up && given_up[block as usize] != generation {
+                        assert_ne!(held.load(Ordering::SeqCst), generation, "block {block} is still held");
+                        assert!(generation > given_up[block as usize], "block {block} is seen again");
+                        given_up[block as usize] = generation;
+                        seen += 1;
+                        to_free.send(block).unwrap();
+                    }
+                }
+            }
+        });
+        assert_eq!(arena.free_blocks(), blocks, "each block is freed once");
     }
 }

@@ -203,7 +203,7 @@ impl Sequencer {
         self.state.refs.clear();
         self.settle_abandoned(&shared, anchor);
         let moving = if self.is_closing {
-            shared.arena.used_blocks().map(|(block, _)| block).collect()
+            shared.arena.used_blocks().map(|(block, ..)| block).collect()
         } else {
             freed.clone()
         };
@@ -233,9 +233,8 @@ impl Sequencer {
     ) {
         let state = &mut self.state;
         state.refs.clear();
-        for (block, is_given_up) in arena.used_blocks() {
+        for (block, generation, is_given_up) in arena.used_blocks() {
             let cursor = &mut state.cursors[block as usize];
-            let generation = arena.generation(block);
             if cursor.generation != generation {
                 *cursor = Cursor { generation, offset: Arena::FIRST_OFFSET, is_done: false };
             }
