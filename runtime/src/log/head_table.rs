@@ -171,7 +171,8 @@ mod tests {
         assert_eq!(read.position, LogPosition { segment: 3, offset: 99 });
         assert_eq!(read.heads.all(), heads.all());
         assert_eq!(read.heads.root(), heads.root());
-        assert_eq!(read.heads.get(&scope("b", "prod")).unwrap().recorded_at, 5);
+        let id = read.heads.stream_of(&scope("b", "prod"));
+        assert_eq!(read.heads.head(id).recorded_at, 5);
         assert_eq!(read.attempts.len(), 1);
         assert!(read.heads.moved().is_empty());
     }

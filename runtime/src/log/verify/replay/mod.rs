@@ -1,27 +1,26 @@
 //! Replays the lines: chains each stream, and compares the streams with what checkpoints say.
 
+mod boundary;
+mod tables;
+mod tail;
+
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
+use self::boundary::Suspect;
+use self::tables::NamedTable;
 use super::finding::{Finding, Findings, Verdict};
 use super::history::{History, Newest};
-use super::scan::{Message, Place, RangeState};
+use super::scan::Message;
 use super::snapshot::StoredTable;
 use super::stream::{Expected, Link, StreamCheck};
-use crate::event::{DatasetEvent, LineHash, Writer};
 use crate::ids::{LedgerId, Scope};
 use crate::log::LogPosition;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::heads::{Heads, StreamHead, StreamId};
 use crate::log::line::{LinePrefix, hash_line};
-use crate::surface::{Access, Guarantee};
 
 /// JSON numbers beyond this are not read alike everywhere; no ledger counts so far.
 const MAX_SEQ: u64 = (1 << 53) - 1;
-
-/// How many ranges that do not hold are remembered until it is known whether other findings explain them.
-const MAX_SUSPECTS: usize = 1000;
 
 /// How many bytes and lines there are, of the wanted scope.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,20 +45,6 @@ impl Counts {
             self.tail_attempts += u64::from(!is_event);
         }
     }
-}
-
-/// A range whose bytes are not those that were signed.
-struct Suspect {
-    from: LogPosition,
-    to: LogPosition,
-    checkpoint: u64,
-}
-
-/// The hash of a segment's head table, as the newest checkpoint that speaks of it says.
-struct NamedTable {
-    hash: LineHash,
-    position: LogPosition,
-    checkpoint: u64,
 }
 
 pub(super) struct Replay<'a> {
@@ -92,19 +77,6 @@ pub(super) struct Replay<'a> {
     positions_found: Vec<LogPosition>,
     findings: &'a mut Findings,
     counts: Counts,
-}
-
-/// The keys that every line of kind `attempt` has behind its prefix.
-#[derive(Deserialize)]
-struct AttemptShape {
-    surface: String,
-    #[serde(rename = "access")]
-    _access: Access,
-    #[serde(rename = "guarantee")]
-    _guarantee: Guarantee,
-    #[serde(rename = "started_at")]
-    _started_at: i64,
-    writer: Writer,
 }
 
 impl<'a> Replay<'a> {
@@ -281,104 +253,6 @@ impl<'a> Replay<'a> {
         self.found = found;
     }
 
-    /// No signature vouches for the bytes of these lines, so they are read as a whole.
-    fn check_tail_line(&mut self, line: &[u8], at: LogPosition, is_event: bool) -> Option<String> {
-        let read = match is_event {
-            true => {
-                serde_json::from_slice(line).map(|DatasetEvent { surface, writer, .. }| (surface, writer))
-            }
-            false => {
-                serde_json::from_slice(line).map(|AttemptShape { surface, writer, .. }| (surface, writer))
-            }
-        };
-        let (surface, writer) = match read {
-            Ok(read) => read,
-            Err(error) => return Some(error.to_string()),
-        };
-        let newest = self.newest?;
-        // Recovery writes events of its own before the checkpoint that opens its epoch, and may die between.
-        let is_opened = writer.epoch <= newest.epoch || surface.starts_with("ledger.");
-        if !is_opened && !std::mem::replace(&mut self.is_epoch_reported, true) {
-            let message = format!(
-                "lines were written in epoch {}, and no checkpoint after epoch {} opens it",
-                writer.epoch, newest.epoch
-            );
-            let finding = Finding::new(Verdict::CheckpointMissing, message);
-            self.push(finding.at(at).checkpoint(newest.head.number + 1));
-        }
-        None
-    }
-
-    fn at_boundary(&mut self, checkpoint: &Checkpoint, place: Place, range: RangeState) {
-        let number = checkpoint.number;
-        let was_aligned = self.is_aligned;
-        if let Place::Short(end) = place {
-            self.is_aligned = false;
-            // The log is shorter by all that follows too: one finding for a segment says it.
-            if self.short_segment.replace(end.segment) != Some(end.segment) {
-                let message = format!("it ends here, yet was signed up to {}", checkpoint.position);
-                self.push(Finding::new(Verdict::LogShorter, message).at(end).checkpoint(number));
-            }
-        }
-        if !self.carry.is_empty() {
-            self.is_aligned = false;
-        }
-        let is_root_intact = self.heads.root() == checkpoint.root && self.heads.len() == checkpoint.streams;
-        let mut is_explained = false;
-        if !is_root_intact && self.is_aligned {
-            is_explained = self.compare_heads(checkpoint, range);
-        }
-        if range == RangeState::Changed && was_aligned && !is_explained && self.suspects.len() < MAX_SUSPECTS
-        {
-            let (from, to) = (self.boundary, self.position);
-            self.suspects.push(Suspect { from, to, checkpoint: number });
-        }
-        if range == RangeState::Intact && is_root_intact && place == Place::Exact && self.carry.is_empty() {
-            self.is_aligned = true;
-        }
-        self.boundary = self.position;
-        self.heads.clear_moved();
-    }
-
-    /// The heads are not those that the checkpoint lists: says which streams have more than they should.
-    /// Streams that have less are told by the lines that are expected and never come.
-    /// True when a listed line is another one, which explains that the bytes are others too.
-    fn compare_heads(&mut self, checkpoint: &Checkpoint, range: RangeState) -> bool {
-        let mut is_explained = false;
-        for id in self.heads.moved_streams().to_vec() {
-            let check = check_of(&mut self.streams, id);
-            let (head, scope) = (*self.heads.head(id), self.heads.scope(id));
-            let listed = checkpoint.heads.iter().find(|listed| listed.scope == *scope);
-            match listed {
-                Some(listed) if listed.seq == head.seq => is_explained |= listed.hash != head.hash,
-                Some(_) => self.is_aligned = false,
-                // A checkpoint that is not there may have listed it.
-                None if !self.is_history_whole => self.is_aligned = false,
-                None if !check.is_listed => {
-                    if !std::mem::replace(&mut check.is_forged, true) {
-                        self.found.push(forged(scope, check.first, head.seq, checkpoint.number));
-                    }
-                    self.is_aligned = false;
-                }
-                None => {
-                    let message = "the checkpoint lists no new event of the stream";
-                    let finding = Finding::new(Verdict::InsertedLine, message);
-                    let finding = finding.at(check.head_at()).stream(scope, head.seq);
-                    self.found.push(finding.checkpoint(checkpoint.number));
-                    self.is_aligned = false;
-                }
-            }
-        }
-        self.push_found();
-        if !is_explained && self.is_aligned && range != RangeState::Changed {
-            let message = "the root over all heads is not the one that was signed";
-            let finding = Finding::new(Verdict::HeadMismatch, message);
-            let finding = finding.at(self.position).checkpoint(checkpoint.number);
-            self.unexplained.get_or_insert(finding);
-        }
-        is_explained
-    }
-
     fn segment_end(&mut self, position: LogPosition) {
         self.position = position;
         if !self.carry.is_empty() {
@@ -400,30 +274,6 @@ impl<'a> Replay<'a> {
             self.push(unparsable(at, "the line has no end"));
         } else {
             self.carry_at = at;
-        }
-    }
-
-    /// Compares the head tables that were written at or before a place.
-    fn check_tables(&mut self, at: LogPosition, is_line_start: bool) {
-        while let Some(table) = self.tables.get(self.next_table) {
-            let Ok((position, root)) = table.content else { return };
-            if position > at {
-                return;
-            }
-            self.next_table += 1;
-            // One that was written before a loss was accepted may speak of what was lost.
-            let named = self.named_tables.get(&table.segment);
-            if self.has_accepted_loss && named.is_none_or(|named| named.hash != table.hash) {
-                continue;
-            }
-            // The start of a segment is the same place as the end of the one before.
-            let is_here = position == at || (is_line_start && at.offset == 0 && position == self.position);
-            let is_intact = is_here && self.heads.root() == root;
-            if !is_intact {
-                let message = "its heads are not those of the log at its place";
-                let finding = Finding::new(Verdict::HeadTableMismatch, message).at(position);
-                self.unexplained.get_or_insert(finding);
-            }
         }
     }
 
@@ -462,63 +312,6 @@ impl<'a> Replay<'a> {
         });
         let streams = if self.wanted.is_some() { u64::from(head.is_some()) } else { self.heads.len() };
         Outcome { counts: self.counts, streams, head }
-    }
-
-    /// Ranges that do not hold and in which nothing else was found.
-    fn report_suspects(&mut self) {
-        self.positions_found.sort_unstable();
-        for Suspect { from, to, checkpoint } in std::mem::take(&mut self.suspects) {
-            let first = self.positions_found.partition_point(|position| *position < from);
-            // A line that is missing at the very end is reported where the stream's last line stands, which
-            // may be earlier; then the log is also shorter, which is reported at the end.
-            if self.positions_found.get(first).is_some_and(|position| *position <= to) {
-                continue;
-            }
-            let message =
-                format!("the bytes from here to {to} are not those that were signed, yet its events hold");
-            self.push(Finding::new(Verdict::AlteredRange, message).at(from).checkpoint(checkpoint));
-        }
-    }
-
-    fn report_tables(&mut self, tables: &[StoredTable]) {
-        for table in tables {
-            let place = LogPosition { segment: table.segment, offset: 0 };
-            let named = self.named_tables.remove(&table.segment);
-            let finding = match (&table.content, named) {
-                (_, Some(named)) if named.hash == table.hash => continue,
-                // Written again later, by a process that died before the checkpoint, or in this moment.
-                (Ok((position, _)), Some(named)) if *position > named.position => continue,
-                (Ok((position, _)), None)
-                    if self.newest.is_none_or(|newest| *position >= newest.position)
-                        || !self.is_history_whole
-                        || self.has_accepted_loss =>
-                {
-                    continue;
-                }
-                (Err(reason), named) => {
-                    let finding = Finding::new(Verdict::HeadTableMismatch, reason.clone()).at(place);
-                    match named {
-                        Some(named) => finding.checkpoint(named.checkpoint),
-                        None => finding,
-                    }
-                }
-                (Ok(_), Some(named)) => {
-                    let message = "the head table is not the one that was signed";
-                    let finding = Finding::new(Verdict::HeadTableMismatch, message).at(place);
-                    finding.checkpoint(named.checkpoint)
-                }
-                (Ok(_), None) => {
-                    let message = "no checkpoint names the head table";
-                    Finding::new(Verdict::HeadTableMismatch, message).at(place)
-                }
-            };
-            self.push(finding);
-        }
-        for (segment, named) in std::mem::take(&mut self.named_tables) {
-            let place = LogPosition { segment, offset: 0 };
-            let finding = Finding::new(Verdict::HeadTableMismatch, "the head table is not there").at(place);
-            self.push(finding.checkpoint(named.checkpoint));
-        }
     }
 }
 
