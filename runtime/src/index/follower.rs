@@ -15,7 +15,7 @@ use crate::log::storage::Storage;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(30);
-/// How long rows may stay volatile while nothing else happens.
+/// How long rows may stay volatile, unless there are too many of them before.
 const PERSIST_AFTER: Duration = Duration::from_secs(5);
 
 /// How the index of a ledger is.
@@ -93,8 +93,25 @@ impl fmt::Debug for IndexFollower {
 impl IndexFollower {
     /// Starts following. Opening and checking the index happens on the thread, so this never waits.
     pub(crate) fn start(storage: Arc<dyn Storage>, ledger_id: LedgerId, durable: LogPosition) -> Self {
+        Self::start_with(storage, ledger_id, durable, PERSIST_AFTER)
+    }
+
+    /// As [`start`](Self::start), with another time after which rows are made durable.
+    pub(crate) fn start_with(
+        storage: Arc<dyn Storage>,
+        ledger_id: LedgerId,
+        durable: LogPosition,
+        persist_after: Duration,
+    ) -> Self {
         let shared = Arc::new(Shared::new(durable));
-        let worker = Worker { shared: shared.clone(), storage, ledger_id, retry_after: FIRST_RETRY };
+        let worker = Worker {
+            shared: shared.clone(),
+            storage,
+            ledger_id,
+            retry_after: FIRST_RETRY,
+            persist_after,
+            persist_at: None,
+        };
         let spawned = std::thread::Builder::new().name("dataset-events-index".into()).spawn(|| worker.run());
         let thread = match spawned {
             Ok(thread) => Some(thread),
@@ -242,6 +259,9 @@ struct Worker {
     storage: Arc<dyn Storage>,
     ledger_id: LedgerId,
     retry_after: Duration,
+    persist_after: Duration,
+    /// When volatile rows must be made durable; `None` while there are none.
+    persist_at: Option<Instant>,
 }
 
 enum Task {
@@ -257,7 +277,7 @@ impl Worker {
             let done = match self.next_task() {
                 Task::Open { distrusted } => self.open(distrusted),
                 Task::Advance { index, until } => guarded(|| self.advance(&index, until)),
-                Task::Persist { index } => guarded(|| index.persist()),
+                Task::Persist { index } => guarded(|| self.persist(&index)),
                 Task::Close => break,
             };
             match done {
@@ -283,26 +303,25 @@ impl Worker {
             let Some(index) = state.index.clone() else {
                 return Task::Open { distrusted: state.distrusted.take() };
             };
+            if self.persist_at.is_some_and(|at| at <= Instant::now()) {
+                return Task::Persist { index };
+            }
             if state.durable > state.indexed {
                 return Task::Advance { index, until: state.durable };
             }
-            drop(state);
-            let is_volatile = index.volatile_rows() > 0;
-            state = self.shared.lock();
-            if state.is_closing || state.index.is_none() || state.durable > state.indexed {
-                continue;
-            }
-            if !is_volatile {
-                state = self.shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let (woken, timeout) =
-                self.shared.work.wait_timeout(state, PERSIST_AFTER).unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() {
-                return Task::Persist { index };
-            }
-            state = woken;
+            state = match self.persist_at {
+                None => self.shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    self.shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
+    }
+
+    fn persist(&mut self, index: &Index) -> Result<(), IndexError> {
+        self.persist_at = None;
+        index.persist()
     }
 
     fn open(&self, distrusted: Option<String>) -> Result<(), IndexError> {
@@ -344,10 +363,11 @@ impl Worker {
         guarded(|| Index::open(&self.storage, self.ledger_id))
     }
 
-    fn advance(&self, index: &Arc<Index>, until: LogPosition) -> Result<(), IndexError> {
+    fn advance(&mut self, index: &Arc<Index>, until: LogPosition) -> Result<(), IndexError> {
         index.advance(&self.storage, until)?;
+        self.persist_at.get_or_insert_with(|| Instant::now() + self.persist_after);
         if index.volatile_rows() >= VOLATILE_ROWS {
-            index.persist()?;
+            self.persist(index)?;
         }
         let indexed = index.cursor();
         let mut state = self.shared.lock();

@@ -176,7 +176,10 @@ impl Index {
         if writer.meta.cursor >= until {
             return Ok(true);
         }
-        let from = log_start(storage)?.max(writer.meta.cursor);
+        let from = match writer.meta.cursor {
+            LogPosition::START => log_start(storage)?,
+            cursor => cursor,
+        };
         let mut reader = LogReader::new(storage.clone(), from, until);
         let mut line = RawLine { position: from, bytes: Vec::new(), is_terminated: true };
         let mut last = line.clone();

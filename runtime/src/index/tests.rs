@@ -341,6 +341,37 @@ fn a_follower_reaches_what_it_is_told_and_keeps_it_when_closed() {
     assert_eq!(contents(&index), rebuilt_elsewhere(&log));
 }
 
+/// Rows become durable by themselves, also when the log never rests: a killed process finds them again.
+#[test]
+fn a_follower_persists_after_a_while() {
+    let mut random = Random::new();
+    let (directory, mut log) = on_disk();
+    let storage = log.storage.clone();
+    let follower = IndexFollower::start_with(storage, log.ledger_id, log.end, Duration::from_millis(1));
+    log.append_random(&mut random, 50);
+    let early = log.end;
+    follower.advance(early);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let killed = tempfile::tempdir().unwrap();
+    loop {
+        assert!(Instant::now() < deadline, "nothing was made durable");
+        log.append_random(&mut random, 1);
+        follower.advance(log.end);
+        assert_eq!(follower.wait_for(log.end, soon()), IndexWait::Reached);
+        let left = std::fs::read(directory.path().join(INDEX_NAME)).unwrap();
+        std::fs::write(killed.path().join(INDEX_NAME), left).unwrap();
+        // A copy of a file that is being written may be of two minds; then the next one is looked at.
+        let found = guarded(|| {
+            let mut builder = builder();
+            builder.set_check_integrity_on_open(true);
+            Ok(Snapshot::new(&builder.open(killed.path().join(INDEX_NAME))?)?.meta.cursor)
+        });
+        if found.is_ok_and(|cursor| cursor >= early) {
+            break;
+        }
+    }
+}
+
 /// A damaged page that is met while reading: the index is given up, built again, and says why.
 #[test]
 fn a_distrusted_index_is_built_again() {
