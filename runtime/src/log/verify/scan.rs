@@ -37,8 +37,8 @@ pub(super) enum Message {
     BadCheckpoint { number: u64, error: String },
     /// A segment ends here.
     SegmentEnd(LogPosition),
-    /// A segment that should follow is not there.
-    SegmentMissing(u32),
+    /// Segments that should follow are not there: the first and the last of them.
+    SegmentMissing { first: u32, last: u32 },
 }
 
 /// Whether a checkpoint's range ends where it says.
@@ -184,10 +184,10 @@ pub(super) fn scan(
     let mut end = LogPosition::START;
     let mut next_segment = 1;
     for segment in &snapshot.segments {
-        for missing in next_segment..segment.number {
-            send(Message::SegmentMissing(missing));
+        if next_segment < segment.number {
+            send(Message::SegmentMissing { first: next_segment, last: segment.number - 1 });
         }
-        next_segment = segment.number + 1;
+        next_segment = segment.number.saturating_add(1);
         let name = segment_name(segment.number);
         let segment_error = |source| io_error(storage, "read", &name, source);
         let file = storage.open(&name, false).map_err(segment_error)?;

@@ -130,13 +130,11 @@ fn read_table(
     }))
 }
 
-/// The number in a file name of the log folder: at least eight digits and the suffix.
+/// The number in a file name of the log folder, if it is written as the ledger writes it.
 fn number_of(name: &str, suffix: &str) -> Option<u32> {
     let digits = name.strip_suffix(suffix)?;
-    if digits.len() < 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok().filter(|number| *number > 0)
+    let number = digits.parse().ok().filter(|number| *number > 0)?;
+    (format!("{number:08}") == digits).then_some(number)
 }
 
 pub(super) fn io_error(

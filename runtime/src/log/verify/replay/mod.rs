@@ -147,9 +147,13 @@ impl<'a> Replay<'a> {
                 self.push(Finding::new(Verdict::CheckpointAltered, message).checkpoint(number));
             }
             Message::SegmentEnd(position) => self.segment_end(position),
-            Message::SegmentMissing(number) => {
-                let position = LogPosition { segment: number, offset: 0 };
-                self.push(Finding::new(Verdict::SegmentMissing, "the file is not there").at(position));
+            Message::SegmentMissing { first, last } => {
+                let message = match first == last {
+                    true => "the file is not there".to_owned(),
+                    false => format!("the files of segments {first} to {last} are not there"),
+                };
+                let position = LogPosition { segment: first, offset: 0 };
+                self.push(Finding::new(Verdict::SegmentMissing, message).at(position));
                 self.is_aligned = false;
             }
         }

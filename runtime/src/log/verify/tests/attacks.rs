@@ -415,6 +415,13 @@ fn a_missing_segment_is_named() {
         assert_found(&check(&storage), &[Verdict::SegmentMissing], &format!("segment {segment}"));
     }
     let storage = build(9).copy();
+    storage.replace(&crate::log::segment_name(u32::MAX), b"").unwrap();
+    let report = check(&storage);
+    assert_found(&report, &[Verdict::SegmentMissing], "a segment far ahead");
+    assert!(report.findings.len() < 5, "{report}");
+    let storage = build(9).copy();
+    storage.replace("log/000000001.ndjson", b"a file of another name is no segment").unwrap();
+    assert!(check(&storage).is_verified());
     storage.remove(&crate::log::segment_name(3)).unwrap();
     assert_found(&check(&storage), &[Verdict::LogShorter], "segment 3");
 }
