@@ -135,6 +135,8 @@ pub(crate) struct ProcessClock {
     wall_ns: AtomicU64,
     ns_per_tick_q32: AtomicU64,
     first: (u64, u64),
+    /// The length of a tick as it was found at the start.
+    calibrated_q32: u64,
 }
 
 fn process() -> &'static ProcessClock {
@@ -179,6 +181,7 @@ impl ProcessClock {
             wall_ns: AtomicU64::new(wall_ns),
             ns_per_tick_q32: AtomicU64::new(ns_per_tick_q32),
             first,
+            calibrated_q32: ns_per_tick_q32,
         }
     }
 
@@ -201,9 +204,19 @@ impl ProcessClock {
     fn renew(&self) -> i64 {
         let old = self.load();
         let now = ticks::now(self.source);
-        if old.ticks_to_ns(now.saturating_sub(old.ticks)) < 100_000_000 {
+        // Ticks behind the anchor: the counter began anew, with a suspend or on another host.
+        if now >= old.ticks && old.ticks_to_ns(now - old.ticks) < 100_000_000 {
             return 0;
         }
+        // Before the version is odd: callers spin while it is.
+        let (ticks_now, wall_ns) = read_pair(self.source, ticks::wall_ns);
+        let ns_per_tick_q32 = match self.source {
+            TickSource::Monotonic => 1 << 32,
+            TickSource::Tsc => {
+                let measured = tick_length(self.first, read_pair(self.source, ticks::monotonic_ns));
+                plausible(measured, self.calibrated_q32)
+            }
+        };
         let version = self.version.load(Ordering::Relaxed);
         let is_ours = version & 1 == 0
             && self
@@ -213,11 +226,6 @@ impl ProcessClock {
         if !is_ours {
             return 0;
         }
-        let (ticks_now, wall_ns) = read_pair(self.source, ticks::wall_ns);
-        let ns_per_tick_q32 = match self.source {
-            TickSource::Monotonic => 1 << 32,
-            TickSource::Tsc => tick_length(self.first, read_pair(self.source, ticks::monotonic_ns)),
-        };
         let expected = old.wall_us(ticks_now) * 1_000;
         self.ticks.store(ticks_now, Ordering::Release);
         self.wall_ns.store(wall_ns, Ordering::Release);
@@ -231,6 +239,12 @@ fn tick_length(from: (u64, u64), to: (u64, u64)) -> u64 {
     let ticks = u128::from(to.0.saturating_sub(from.0).max(1));
     let ns = u128::from(to.1.saturating_sub(from.1).max(1));
     u64::try_from((ns << 32) / ticks).unwrap_or(1 << 32).max(1)
+}
+
+/// The measured length of a tick, unless it is too far from the calibrated one to be a better measure of
+/// it: a suspend that one of the two clocks did not see lies in between.
+fn plausible(measured: u64, calibrated: u64) -> u64 {
+    if measured.abs_diff(calibrated) <= calibrated / 2_000 { measured } else { calibrated }
 }
 
 #[cfg(test)]
@@ -259,5 +273,25 @@ mod tests {
         let anchor = Anchor { ticks: 1_000, wall_ns: 10_000, ns_per_tick_q32: 1 << 32 };
         assert_eq!(anchor.wall_us(0), 9);
         assert_eq!(anchor.wall_us(3_000), 12);
+    }
+
+    #[test]
+    fn ticks_that_fell_behind_the_anchor_renew_it() {
+        let clock = ProcessClock::start();
+        let ahead = clock.ticks.load(Ordering::Relaxed) + (1 << 50);
+        clock.ticks.store(ahead, Ordering::Relaxed);
+        clock.renew();
+        assert!(clock.load().ticks < ahead);
+    }
+
+    #[test]
+    fn the_length_of_a_tick_does_not_follow_a_suspend() {
+        // The counter went on for ten hours of which CLOCK_MONOTONIC saw two.
+        let hour = 3_600_000_000_000;
+        let calibrated = 1 << 32;
+        let seen = tick_length((0, 0), (10 * hour, 2 * hour));
+        assert_eq!(plausible(seen, calibrated), calibrated);
+        let exact = tick_length((0, 0), (hour, hour + hour / 20_000));
+        assert_eq!(plausible(exact, calibrated), exact);
     }
 }
