@@ -459,6 +459,20 @@ mod tests {
     }
 
     #[test]
+    fn a_forked_child_sees_no_ledger() {
+        let ledger = TestLedger::on_disk();
+        let ctx = ledger.context("acme", "prod").build().unwrap();
+        call(&ctx, Guarantee::Recorded, "{}");
+        let code = crate::journal::os::in_forked_child(|| {
+            call(&ctx, Guarantee::Recorded, "{}");
+            call(&ctx, Guarantee::Intent, "{}");
+            i32::from(ledger.ledger().flush().is_ok())
+        });
+        assert_eq!(code, 0);
+        ledger.assert_count("probe.call", 1);
+    }
+
+    #[test]
     fn an_attempt_left_open_is_interrupted_after_reopening() {
         let mut ledger = TestLedger::on_disk();
         let ctx = ledger.context("acme", "prod").build().unwrap();

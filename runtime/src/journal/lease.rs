@@ -147,7 +147,8 @@ impl Lease {
     #[inline]
     pub(crate) fn begin_call(&mut self, guarantee: Guarantee) -> Box<CallState> {
         let ledger = &self.ledger;
-        if guarantee == Guarantee::Recorded {
+        // A forked child does not have the counters.
+        if guarantee == Guarantee::Recorded && ledger.arena.is_live() {
             bump(ledger.arena.control().counters(self.counter_slot).0);
         }
         let mut state = match self.pool.pop() {
@@ -166,7 +167,7 @@ impl Lease {
 
     #[inline]
     fn take_back(&mut self, state: Box<CallState>) {
-        if state.guarantee == Guarantee::Recorded {
+        if state.guarantee == Guarantee::Recorded && self.ledger.arena.is_live() {
             bump(self.ledger.arena.control().counters(self.counter_slot).1);
         }
         if self.pool.len() < POOL {

@@ -14,6 +14,8 @@ pub(crate) struct Mapping {
     base: NonNull<u8>,
     len: usize,
     is_file: bool,
+    /// The process that mapped it.
+    process: u32,
 }
 
 // SAFETY: the mapping is plain memory that outlives every pointer handed out by `Arena`, which owns it;
@@ -42,7 +44,7 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address 0"))?;
-        let mapping = Self { base, len, is_file };
+        let mapping = Self { base, len, is_file, process: std::process::id() };
         // A child of fork must not see, let alone write, its parent's journal.
         mapping.advise(0, len, libc::MADV_DONTFORK)?;
         Ok(mapping)
@@ -74,8 +76,11 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the owner of the mapping goes, and with it every way to a pointer into it. In a forked
-        // child the range was never mapped, and unmapping nothing is no error.
+        // A forked child does not have the mapping; what lies at its place there is something else.
+        if std::process::id() != self.process {
+            return;
+        }
+        // SAFETY: the owner of the mapping goes, and with it every way to a pointer into it.
         unsafe {
             libc::munmap(self.base().cast(), self.len);
         }
@@ -215,5 +220,49 @@ pub(crate) fn host_name() -> String {
     match (result, std::str::from_utf8(&buffer[..len])) {
         (0, Ok(name)) if !name.is_empty() => name.to_owned(),
         _ => "localhost".to_owned(),
+    }
+}
+
+/// Runs `work` in a forked child; returns its exit code, or the signal that ended it, negated.
+#[cfg(test)]
+pub(crate) fn in_forked_child(work: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child runs `work` and leaves without returning to the test harness.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(101);
+            libc::_exit(code);
+        }
+        assert!(child > 0, "{}", io::Error::last_os_error());
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+        if libc::WIFSIGNALED(status) { -libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_unmaps_nothing_of_its_own() {
+        let mapping = Mapping::anonymous(1 << 20).unwrap();
+        let code = in_forked_child(|| {
+            // The child does not have its parent's mapping: its own memory may come to lie there.
+            // SAFETY: nothing of the child lies at the address, and the byte written is in the new mapping.
+            unsafe {
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+                let at = mapping.base();
+                let own =
+                    libc::mmap(at.cast(), mapping.len(), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+                if own != at.cast() {
+                    return 2;
+                }
+                at.write_volatile(7);
+                drop(mapping);
+                i32::from(at.read_volatile() != 7)
+            }
+        });
+        assert_eq!(code, 0);
     }
 }
