@@ -1,5 +1,7 @@
 //! The ledger: one directory, one writing process.
 
+#[cfg(test)]
+mod accept_loss_tests;
 mod error;
 mod log_writer;
 mod open;

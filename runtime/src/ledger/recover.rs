@@ -171,7 +171,7 @@ impl Recovery<'_> {
         };
         let trusted = if is_short { LogPosition::START } else { covered };
         let durable = control.as_ref().map_or(LogPosition::START, Control::durable).max(trusted);
-        let end = self.walk_tail(&mut walk, trusted, end, durable, &mut report)?;
+        let end = self.walk_tail(&mut walk, trusted, end, durable, is_short, &mut report)?;
         self.rewrite(trusted, end, &mut chain, is_short)?;
         let epoch = newest.as_ref().map_or(0, |(_, checkpoint)| checkpoint.epoch);
         let epoch = control.as_ref().map_or(0, Control::epoch).max(epoch) + 1;
@@ -339,12 +339,14 @@ impl Recovery<'_> {
         from: LogPosition,
         end: LogPosition,
         durable: LogPosition,
+        is_short: bool,
         report: &mut Report,
     ) -> Result<LogPosition, OpenError> {
         let mut reader = LogReader::new(Arc::clone(&self.storage), from, end);
         while let Some(line) = reader.next_line().map_err(io_error("read the log"))? {
             let Err(bad) = walk.take(self.ledger_id, &line) else { continue };
-            let is_torn = bad.position >= durable
+            // The last line of a log whose end is gone is torn wherever it lies; the loss was accepted.
+            let is_torn = (bad.position >= durable || is_short && !line.is_terminated)
                 && bad.position.segment == end.segment
                 && end.offset - bad.position.offset <= MAX_TORN_BYTES;
             if !is_torn {
@@ -485,7 +487,8 @@ impl Recovery<'_> {
 
     /// Takes out what the log holds already.
     fn drop_known(&self, left: &mut Left, end: LogPosition) -> Result<(), OpenError> {
-        let Some(from) = left.from else { return Ok(()) };
+        // Behind the end there is nothing; the journal may speak of segments whose loss was accepted.
+        let Some(from) = left.from.filter(|from| *from < end) else { return Ok(()) };
         let mut reader = LogReader::new(Arc::clone(&self.storage), from, end);
         let mut line = RawLine { position: from, bytes: Vec::new(), is_terminated: false };
         while reader.next_into(&mut line).map_err(io_error("read the log"))? {
