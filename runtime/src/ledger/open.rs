@@ -336,10 +336,15 @@ fn start(
         followers,
         is_echoing: mode == Mode::Stderr,
     };
+    let shared_by_threads = Arc::clone(&shared);
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        let ends = ThreadEnds(Arc::clone(&shared_by_threads));
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(run)
+            .spawn(move || {
+                let _ends = ends;
+                run();
+            })
             .map_err(|source| OpenError::Io { attempted: format!("start the thread {name}"), source })
     };
     let threads = vec![

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use super::options::{Fixed, Memory};
-use super::{Ledger, OpenError};
+use super::{Health, Ledger, LedgerError, OpenError};
 use crate::clock::Clock;
 use crate::context::RequestContext;
 use crate::draft::{CallState, End, Operation, ScopeSource};
@@ -15,7 +16,7 @@ use crate::id_source::IdSource;
 use crate::ids::{EventId, LedgerId};
 use crate::log::line::{LinePrefix, genesis, hash_line};
 use crate::log::reader::LogReader;
-use crate::log::signer::Ed25519Signer;
+use crate::log::signer::{Ed25519Signer, SignError, Signer};
 use crate::log::storage::{MemoryStorage, Storage};
 use crate::log::storage_faults::FaultyStorage;
 use crate::log::{LogPosition, segment_name};
@@ -156,6 +157,77 @@ fn a_power_cut_at_any_point_keeps_what_durable_calls_were_told() {
             assert_holds(&told, &events, &at);
         }
     }
+}
+
+/// A disk that was full for a moment, say: the ledger must not go on with it, not even to close.
+#[test]
+fn a_single_failure_at_any_point_ends_the_writing_until_the_reopen() {
+    let whole = FaultyStorage::default();
+    run(&open(Arc::new(whole.clone()), 1).expect("open"), CALLS);
+    for fail_at in 1..=whole.operations() {
+        let storage = FaultyStorage::failing_once_at(fail_at);
+        let at = format!("operation {fail_at} failed");
+        let mut told = BTreeMap::new();
+        if let Ok(ledger) = open(Arc::new(storage.clone()), 1) {
+            told = run(&ledger, CALLS);
+            // Calls that nobody waits for are in the journal when the ledger is closed.
+            let ctx = ledger.context("acme", "prod").build().expect("valid");
+            for _ in 0..3 {
+                recorded_call(&ctx);
+            }
+            let _ = ledger.close();
+        }
+        let left = storage.after_process_death();
+        let ledger = open(Arc::new(left.clone()), 2).unwrap_or_else(|error| panic!("{at}: {error}"));
+        run(&ledger, 2);
+        ledger.close().unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_holds(&told, &read(&left), &at);
+    }
+}
+
+fn recorded_call(ctx: &RequestContext) {
+    let operation = Operation {
+        surface: "probe.recorded",
+        access: Access::Read,
+        guarantee: Guarantee::Recorded,
+        site: None,
+    };
+    let state = CallState::begin(&ScopeSource::Context(ctx), operation, None).expect("not off");
+    state.finish(&End { outcome: Outcome::Ok, code: None, message: None, items: None });
+}
+
+/// Panics when it is asked for its second signature.
+#[derive(Debug)]
+struct PanickingSigner(Ed25519Signer, AtomicU64);
+
+impl Signer for PanickingSigner {
+    fn key_id(&self) -> &str {
+        self.0.key_id()
+    }
+    fn public_key(&self) -> [u8; 32] {
+        self.0.public_key()
+    }
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        let before = self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(before == 0, "the signer of this test panics");
+        self.0.sign(message)
+    }
+}
+
+#[test]
+fn a_thread_that_panics_fails_the_ledger_and_leaves_nobody_waiting() {
+    let mut options = Ledger::options()
+        .signer(PanickingSigner(Ed25519Signer::fixed_for_tests(), AtomicU64::new(0)))
+        .journal_bytes(1 << 20);
+    options.memory = Some(Memory::default());
+    let ledger = options.open().expect("open");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while ledger.health() == Health::Green && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(matches!(ledger.health(), Health::Failed { .. }), "{:?}", ledger.health());
+    let drained = ledger.drain(Duration::from_secs(20));
+    assert!(matches!(drained, Err(LedgerError::Failed { .. })), "{drained:?}");
 }
 
 #[test]

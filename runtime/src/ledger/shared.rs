@@ -23,8 +23,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const OPEN: u8 = 0;
-/// A write or an fsync failed: what is in the journal waits for a reopen.
+/// A write or an fsync failed: what is in the journal waits for a reopen. Closing does not undo it: the
+/// end of the log is not where the sequencer takes it to be.
 const FAILED: u8 = 1;
 const CLOSED: u8 = 2;
 
@@ -179,6 +179,7 @@ pub(crate) struct LedgerShared {
     pub(crate) waiters: Waiters,
     pub(crate) counts: Counts,
     pub(crate) failure: Mutex<Option<String>>,
+    /// Bits of [`FAILED`] and [`CLOSED`]; none while the ledger takes all calls.
     state: AtomicU8,
     /// Blocks given up since the last cut.
     filled: AtomicU32,
@@ -225,7 +226,7 @@ impl LedgerShared {
             waiters: Waiters::default(),
             counts: Counts::default(),
             failure: Mutex::new(None),
-            state: AtomicU8::new(OPEN),
+            state: AtomicU8::new(0),
             filled: AtomicU32::new(0),
             is_shedding: AtomicBool::new(false),
             largest_scope: AtomicU64::new(0),
@@ -240,29 +241,29 @@ impl LedgerShared {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == CLOSED
+        self.state.load(Ordering::Acquire) & CLOSED != 0
     }
 
     /// Whether a record can be written without a further question.
     #[inline]
     pub(crate) fn is_plainly_open(&self) -> bool {
         self.arena.is_live()
-            && self.state.load(Ordering::Acquire) != CLOSED
+            && self.state.load(Ordering::Acquire) & CLOSED == 0
             && !self.is_shedding.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == FAILED
+        self.state.load(Ordering::Acquire) & FAILED != 0
     }
 
     pub(crate) fn set_closed(&self) {
-        self.state.store(CLOSED, Ordering::Release);
+        self.state.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
     /// Marks the ledger as failed and keeps the first reason.
     pub(crate) fn fail(&self, reason: String) {
         lock(&self.failure).get_or_insert(reason);
-        let _ = self.state.compare_exchange(OPEN, FAILED, Ordering::AcqRel, Ordering::Acquire);
+        self.state.fetch_or(FAILED, Ordering::AcqRel);
         self.waiters.fail_all();
     }
 
@@ -272,8 +273,8 @@ impl LedgerShared {
             return Some(UnavailableReason::Forked);
         }
         match self.state.load(Ordering::Acquire) {
-            OPEN => None,
-            FAILED => Some(UnavailableReason::Failed),
+            0 => None,
+            state if state & FAILED != 0 => Some(UnavailableReason::Failed),
             _ => Some(UnavailableReason::Closed),
         }
     }

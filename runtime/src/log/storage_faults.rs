@@ -25,6 +25,8 @@ struct Disk {
     /// Changes and syncs done so far.
     operations: u64,
     fail_at: Option<u64>,
+    /// Only the operation `fail_at` fails, not those behind it.
+    fails_once: bool,
 }
 
 /// Files in memory that know what a power cut would leave. From its `fail_at`-th change or sync on,
@@ -38,6 +40,13 @@ impl FaultyStorage {
     pub(crate) fn failing_at(operation: u64) -> Self {
         let storage = Self::default();
         lock(&storage.disk).fail_at = Some(operation);
+        storage
+    }
+
+    /// Files of which the `operation`-th change or sync fails, and no other.
+    pub(crate) fn failing_once_at(operation: u64) -> Self {
+        let storage = Self::failing_at(operation);
+        lock(&storage.disk).fails_once = true;
         storage
     }
 
@@ -75,7 +84,9 @@ impl FaultyStorage {
         let mut disk = lock(&self.disk);
         disk.operations += 1;
         match disk.fail_at {
-            Some(at) if disk.operations >= at => Err(io::Error::other("the disk is gone")),
+            Some(at) if disk.operations == at || disk.operations > at && !disk.fails_once => {
+                Err(io::Error::other("the disk is gone"))
+            }
             _ => Ok(()),
         }
     }
