@@ -319,6 +319,11 @@ impl Arena {
         (0..self.layout.blocks).filter_map(|block| self.lease_of(block))
     }
 
+    /// Whether blocks are on their way back.
+    pub(crate) fn has_given_up_blocks(&self) -> bool {
+        self.states.iter().any(|state| state.load(Ordering::Acquire) == RETIRED)
+    }
+
     /// The lease of a block and its state, read as of one moment: the writer thread frees blocks, and
     /// threads lease them again, while this looks. A block that is being freed has no lease; reading it once
     /// more would record its events twice, and give it up twice.

@@ -237,7 +237,7 @@ impl LogWriter {
         group.bytes.clear();
         let mut buffers = lock(&self.buffers);
         if buffers.len() < 4 {
-            buffers.push(group.bytes);
+            buffers.push(std::mem::take(&mut group.bytes));
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::shared::{LedgerShared, OwnEvent, lock};
-use super::waiters::DurableSlot;
+use super::waiters::{DurableSlot, Settled};
 use crate::clock::Anchor;
 use crate::event::{InterruptCause, Outcome};
 use crate::ids::{EventId, Scope};
@@ -52,6 +52,15 @@ pub(crate) struct AfterGroup {
     /// The number of the cut that is complete with this group; 0 when it is not the last.
     pub(crate) cut: u64,
     pub(crate) largest_scope: u64,
+}
+
+impl Drop for Group {
+    /// A group that goes under with its thread: those who wait for it are told.
+    fn drop(&mut self) {
+        for waiter in self.waiters.drain(..) {
+            waiter.settle(Settled::Failed);
+        }
+    }
 }
 
 impl Group {
@@ -188,7 +197,8 @@ impl Sequencer {
         }
         let anchor = shared.clock.anchor();
         shared.arena.control().set_anchor(anchor);
-        self.tell_losses();
+        shared.relax();
+        let reported = self.tell_losses();
         // Own records first, then the cut time: they were made before it.
         let own = std::mem::take(&mut *lock(&shared.own_records));
         let cut_ticks = shared.clock.cut_ticks();
@@ -207,11 +217,13 @@ impl Sequencer {
         } else {
             freed.clone()
         };
-        self.log_open_attempts_of(&moving, anchor);
+        self.log_open_attempts_of(&moving, anchor)?;
         let largest_scope = self.largest_scope();
         let after = &mut self.state.group.after;
         after.freed = freed;
         after.consumed = consumed;
+        // With the last group of the cut, and so behind the events that tell of the losses.
+        after.reported = reported;
         after.cut = wanted;
         after.largest_scope = largest_scope;
         if self.state.group.is_empty() && wanted == self.handed_cut {
@@ -353,9 +365,9 @@ impl Sequencer {
     }
 
     /// Before blocks go back: attempts in them that are still open move to the log.
-    fn log_open_attempts_of(&mut self, freed: &[u32], anchor: Anchor) {
+    fn log_open_attempts_of(&mut self, freed: &[u32], anchor: Anchor) -> Option<()> {
         if freed.iter().all(|block| self.state.open_in_block[*block as usize] == 0) {
-            return;
+            return Some(());
         }
         let shared = Arc::clone(&self.shared);
         let mut moving: Vec<(EventId, Place)> = self
@@ -374,8 +386,10 @@ impl Sequencer {
                 self.state.open.insert(event_id, entry);
                 self.state.group.after.closed.push(place);
                 self.state.open_in_block[place.block as usize] -= 1;
+                self.hand_over_when_full()?;
             }
         }
+        Some(())
     }
 
     /// Attempts whose completion found no room: their event says so.
@@ -423,10 +437,13 @@ impl Sequencer {
     }
 
     /// Once the pressure is off, losses become events that add up to what was lost.
-    fn tell_losses(&mut self) {
+    ///
+    /// Returns what is told (slot, count), to be settled when the events are durable.
+    fn tell_losses(&mut self) -> Vec<(u32, u64)> {
         let shared = &self.shared;
-        if shared.is_shedding() {
-            return;
+        let mut reported = Vec::new();
+        if shared.is_shedding() && !self.is_closing {
+            return reported;
         }
         let control = shared.arena.control();
         let anchor = shared.clock.anchor();
@@ -437,8 +454,9 @@ impl Sequencer {
             }
             shared.own_event(&gap_event(&loss, told, anchor, &mut String::new()));
             self.state.telling.insert(loss.slot, loss.lost);
-            self.state.group.after.reported.push((loss.slot, loss.lost));
+            reported.push((loss.slot, loss.lost));
         }
+        reported
     }
 
     /// The scope that wrote most of late, forgetting half at each cut.
@@ -512,3 +530,6 @@ pub(crate) fn gap_event<'a>(
         input,
     }
 }
+
+#[cfg(test)]
+mod tests;

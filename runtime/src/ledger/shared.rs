@@ -317,6 +317,15 @@ impl LedgerShared {
         self.room.1.notify_all();
     }
 
+    /// Ends the shedding when a quarter is free, or when no block is left that could come back: threads
+    /// that rest on a block each may hold more than three quarters, and a call may have been refused after
+    /// the last block came back.
+    pub(crate) fn relax(&self) {
+        if self.is_shedding() && (!self.arena.is_scarce() || !self.arena.has_given_up_blocks()) {
+            self.is_shedding.store(false, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn is_shedding(&self) -> bool {
         self.is_shedding.load(Ordering::Relaxed)
     }
