@@ -22,6 +22,7 @@ pub(crate) struct Lease {
     pub(crate) ledger: Arc<LedgerShared>,
     block: Option<OpenBlock>,
     counter_slot: u32,
+    #[allow(clippy::vec_box, reason = "a state moves to and from its call as a pointer")]
     pool: Vec<Box<CallState>>,
     stripe: u32,
     /// Unix time in milliseconds, and the ticks for which it holds.

@@ -105,7 +105,7 @@ pub(crate) fn allocate(file: &File, len: u64) -> io::Result<()> {
 
 /// File systems on which a shared mapping of an allocated file can still find the disk full, or lose
 /// writes behind the kernel's back. Magic numbers as in statfs(2).
-const UNFIT_FILE_SYSTEMS: &[(i64, &str)] = &[
+const UNFIT_FILE_SYSTEMS: &[(libc::__fsword_t, &str)] = &[
     (0x9123_683e, "btrfs"),
     (0x2fc1_2fc1, "zfs"),
     (0x6969, "nfs"),
@@ -124,7 +124,7 @@ pub(crate) fn unfit_file_system(path: &Path) -> io::Result<Option<&'static str>>
         if libc::statfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
             return Err(io::Error::last_os_error());
         }
-        i64::from(stat.assume_init().f_type)
+        stat.assume_init().f_type
     };
     Ok(UNFIT_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name))
 }

@@ -104,7 +104,7 @@ fn read(storage: &MemoryStorage) -> BTreeMap<EventId, Outcome> {
                 DatasetEvent::from_line(std::str::from_utf8(&line.bytes).expect("text")).expect("an event");
             let head = heads
                 .entry(format!("{tenant_id}/{env}"))
-                .or_insert_with(|| (0, genesis(LEDGER, &event.scope())));
+                .or_insert_with(|| (0, genesis(LEDGER, event.scope())));
             assert_eq!((seq, prev), (head.0 + 1, head.1), "{tenant_id}/{env}");
             *head = (seq, hash_line(&line.bytes));
             assert!(events.insert(event.event_id, event.outcome).is_none(), "twice: {}", event.event_id);
