@@ -17,6 +17,8 @@ mod item;
 mod model;
 mod scope;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 

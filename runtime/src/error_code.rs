@@ -17,7 +17,7 @@ pub struct Code {
 impl Code {
     /// For a failure whose code could not be had, because the program's own code for it panicked.
     pub(crate) const UNCODED: Self =
-        Self { name: "uncoded", status: 500, is_denied: false, is_retryable: false };
+        Self { name: "ledger.uncoded", status: 500, is_denied: false, is_retryable: false };
 
     /// Makes a code from a literal, with status 500.
     ///

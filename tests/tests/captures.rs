@@ -226,6 +226,15 @@ fn the_current_call_takes_fields_refs_and_changes() {
     assert!(refs[2].id.starts_with("$sha256:"), "{}", refs[2].id);
 }
 
+#[test]
+fn a_use_outside_of_a_call_is_counted() {
+    let (ledger, _) = fixture();
+    let before = ledger.ledger().stats().outside_of_calls;
+    dataset_events::current().output("lost", 1).source_ref("thread", 1);
+    assert_eq!(dataset_events::current().event_id(), None);
+    assert_eq!(ledger.ledger().stats().outside_of_calls, before + 2);
+}
+
 #[dataset_event(surface = "captures.flood")]
 fn flood(ctx: &RequestContext) {
     for number in 0..3_000 {
@@ -272,8 +281,8 @@ fn a_panic_in_the_verdict_does_not_reach_the_caller() {
         assert!(uncoded(&ctx).is_err());
         assert_eq!(fails_panics(&ctx), 7);
     });
-    ledger.assert_one("captures.uncoded").outcome(Outcome::Error).code("uncoded");
-    ledger.assert_one("captures.fails_panics").outcome(Outcome::Error).code("uncoded");
+    ledger.assert_one("captures.uncoded").outcome(Outcome::Error).code("ledger.uncoded");
+    ledger.assert_one("captures.fails_panics").outcome(Outcome::Error).code("ledger.uncoded");
 }
 
 #[dataset_event(surface = "captures.attribute_panics", input(first = items[0]))]

@@ -115,6 +115,8 @@ pub struct LedgerStats {
     pub journal_blocks_free: u32,
     /// Calls that came after the ledger was closed.
     pub after_close: u64,
+    /// Uses of [`current`](crate::current) in this process where no call ran.
+    pub outside_of_calls: u64,
 }
 
 /// What [`Ledger::drain`] reached.
@@ -273,6 +275,7 @@ impl Ledger {
             journal_blocks: shared.arena.layout().lease_blocks(),
             journal_blocks_free: shared.arena.free_blocks(),
             after_close: read(&counts.after_close),
+            outside_of_calls: crate::current::uses_outside_of_a_call(),
         }
     }
 }
