@@ -495,6 +495,7 @@ pub(crate) fn scan(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
     use std::sync::mpsc::channel;
     use std::thread;
 
@@ -529,10 +530,11 @@ mod tests {
         const LEASES: u64 = 20_000;
         let arena = arena();
         let held = AtomicU64::new(0);
+        let is_over = AtomicBool::new(false);
         let blocks = arena.free_blocks();
-        thread::scope(|threads| {
+        let fault = thread::scope(|threads| {
             let (to_free, freed) = channel();
-            let (arena, held) = (&arena, &held);
+            let (arena, held, is_over) = (&arena, &held, &is_over);
             threads.spawn(move || {
                 for block in freed {
                     arena.release(block);
@@ -541,6 +543,9 @@ mod tests {
             threads.spawn(move || {
                 for _ in 0..LEASES {
                     let open = loop {
+                        if is_over.load(Ordering::SeqCst) {
+                            return;
+                        }
                         if let Some(open) = arena.lease(Urgency::Normal) {
                             break open;
                         }
@@ -556,15 +561,20 @@ mod tests {
             while seen < LEASES {
                 for (block, generation, is_given_up) in arena.used_blocks() {
                     if is_given_up && given_up[block as usize] != generation {
-                        assert_ne!(held.load(Ordering::SeqCst), generation, "block {block} is still held");
-                        assert!(generation > given_up[block as usize], "block {block} is seen again");
+                        let is_held = held.load(Ordering::SeqCst) == generation;
+                        if is_held || generation < given_up[block as usize] {
+                            is_over.store(true, Ordering::SeqCst);
+                            return Some((block, generation, is_held));
+                        }
                         given_up[block as usize] = generation;
                         seen += 1;
                         to_free.send(block).unwrap();
                     }
                 }
             }
+            None
         });
+        assert_eq!(fault, None, "block, lease, whether it was still held");
         assert_eq!(arena.free_blocks(), blocks, "each block is freed once");
     }
 }
