@@ -1,7 +1,7 @@
 //! The blocks: who may write which, how a record becomes visible, how a block comes back.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::control::{Control, Layout, pack, unpack};
 use super::os::{LiveWord, Mapping};
@@ -37,6 +37,8 @@ pub(crate) struct OpenBlock {
     generation: u64,
     offset: usize,
     capacity: usize,
+    /// One of the blocks that are kept for completions of attempts.
+    is_kept: bool,
 }
 
 /// How scarce blocks are for a request.
@@ -206,15 +208,17 @@ impl Arena {
         // The generation last: a header is read by recovery only when it is whole.
         self.header_word(block, 8).store(generation, Ordering::Release);
         self.states[block as usize].store(state, Ordering::Release);
-        OpenBlock { block, generation, offset: BLOCK_HEADER_BYTES, capacity: run as usize * BLOCK_BYTES }
+        let capacity = run as usize * BLOCK_BYTES;
+        OpenBlock { block, generation, offset: BLOCK_HEADER_BYTES, capacity, is_kept: false }
     }
 
     /// Leases a free block; `None` when there is none for this urgency.
     pub(crate) fn lease(&self, urgency: Urgency) -> Option<OpenBlock> {
-        if urgency == Urgency::Normal && self.free_blocks() <= self.reserve() {
+        let is_kept = self.free_blocks() <= self.reserve();
+        if is_kept && urgency == Urgency::Normal {
             return None;
         }
-        Some(self.open(self.pop_free()?, 1, LEASED))
+        Some(OpenBlock { is_kept, ..self.open(self.pop_free()?, 1, LEASED) })
     }
 
     /// Gives a block up: nothing more is written to it.
@@ -263,20 +267,37 @@ impl Arena {
         clock: &Clock,
         urgency: Urgency,
     ) -> Option<Place> {
-        let stripe = &self.stripes[stripe as usize % STRIPES];
-        let mut open = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(block) = open.as_mut()
-            && let Some(place) = self.append(block, record, clock)
+        let own = stripe as usize % STRIPES;
+        let is_for = |block: &OpenBlock| !block.is_kept || urgency == Urgency::Completion;
         {
-            return Some(place);
+            let mut open = self.stripe(own);
+            if let Some(block) = open.as_mut().filter(|block| is_for(block)) {
+                let place = self.append(block, record, clock);
+                if place.is_some() {
+                    return place;
+                }
+            }
+            if let Some(full) = open.take_if(|block| is_for(block)) {
+                self.retire(full);
+            }
+            if let Some(mut block) = self.lease(urgency) {
+                let place = self.append(&mut block, record, clock);
+                if let Some(kept) = open.replace(block) {
+                    self.retire(kept);
+                }
+                return place;
+            }
         }
-        if let Some(full) = open.take() {
-            self.retire(full);
-        }
-        let mut block = self.lease(urgency)?;
-        let place = self.append(&mut block, record, clock);
-        *open = Some(block);
-        place
+        // When blocks are scarcer than stripes, others may have one with room.
+        (1..STRIPES).find_map(|step| {
+            let mut open = self.stripe((own + step) % STRIPES);
+            let block = open.as_mut().filter(|block| is_for(block))?;
+            self.append(block, record, clock)
+        })
+    }
+
+    fn stripe(&self, at: usize) -> MutexGuard<'_, Option<OpenBlock>> {
+        self.stripes[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a record over 16 KiB into a run of blocks of its own.
@@ -500,6 +521,36 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    fn append(arena: &Arena, stripe: u32, urgency: Urgency) -> bool {
+        let clock = Clock::process();
+        let own = crate::ledger::OwnEvent::system("probe.call", "{}");
+        let bytes = crate::ledger::shared::encode_own(&own, &clock, &crate::id_source::IdSource::Random);
+        let mut record = Record::decode(&bytes, None).unwrap();
+        arena.append_shared(stripe, &mut record, &clock, urgency).is_some()
+    }
+
+    #[test]
+    fn a_stripe_that_gets_no_block_uses_that_of_another() {
+        let arena = arena();
+        let reserve = arena.reserve();
+        while arena.free_blocks() > reserve + 1 {
+            arena.lease(Urgency::Normal).unwrap();
+        }
+        assert!(append(&arena, 0, Urgency::Normal));
+        assert!(arena.lease(Urgency::Normal).is_none());
+        assert!(append(&arena, 1, Urgency::Normal), "there is room in a block that this thread may share");
+    }
+
+    #[test]
+    fn blocks_kept_for_completions_take_nothing_else() {
+        let arena = arena();
+        while arena.lease(Urgency::Normal).is_some() {}
+        assert!(append(&arena, 0, Urgency::Completion));
+        assert!(!append(&arena, 0, Urgency::Normal));
+        assert!(!append(&arena, 1, Urgency::Normal));
+        assert!(append(&arena, 1, Urgency::Completion));
+    }
 
     fn arena() -> Arena {
         let ledger_id = LedgerId::from_uuid(uuid::Uuid::from_u128(7));
