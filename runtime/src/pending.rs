@@ -136,17 +136,27 @@ pub(crate) fn install(ledger: &Arc<LedgerShared>) -> bool {
     true
 }
 
-fn hand_over(ledger: &Arc<LedgerShared>, bytes: &[u8]) {
+pub(crate) fn hand_over(ledger: &Arc<LedgerShared>, bytes: &[u8]) {
     if let Some(mut record) = Record::decode(bytes, None) {
-        // Refusals are counted by `publish`.
-        let _ = ledger.publish(&mut record, true);
+        publish(ledger, &mut record);
     }
+}
+
+/// Records a call that began before there was a ledger.
+fn publish(ledger: &Arc<LedgerShared>, record: &mut Record<'_>) {
+    if matches!(ledger.clock, Clock::Stepped { .. }) {
+        // Its ticks are those of the machine's clock, which no cut of this ledger would ever reach.
+        record.started_ticks = ledger.clock.start_ticks();
+        record.completed_ticks = 0;
+    }
+    // Refusals are counted by `publish`.
+    let _ = ledger.publish(record, true);
 }
 
 /// Keeps the completion of a call until a ledger is installed.
 pub(crate) fn keep(record: &mut Record<'_>) {
     if let Some(ledger) = INSTALLED.get() {
-        let _ = ledger.publish(record, true);
+        publish(ledger, record);
         return;
     }
     warn_once();
@@ -157,7 +167,7 @@ pub(crate) fn keep(record: &mut Record<'_>) {
     if ring.is_taken {
         drop(ring);
         if let Some(ledger) = INSTALLED.get() {
-            let _ = ledger.publish(record, true);
+            publish(ledger, record);
         }
         return;
     }

@@ -459,6 +459,24 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_before_the_ledger_is_on_its_clock() {
+        let ledger = TestLedger::new();
+        let process = Clock::process();
+        let own = crate::ledger::OwnEvent {
+            tenant: "acme",
+            env: "prod",
+            ..crate::ledger::OwnEvent::system("probe.early", "{}")
+        };
+        let bytes = crate::ledger::shared::encode_own(&own, &process, &IdSource::Random);
+        crate::pending::hand_over(ledger.shared(), &bytes);
+        let ctx = ledger.context("acme", "prod").build().unwrap();
+        call(&ctx, Guarantee::Recorded, "{}");
+        ledger.assert_count("probe.call", 1);
+        let early = ledger.assert_one("probe.early");
+        assert!(early.event().started_at <= ledger.events_of("probe.call")[0].started_at);
+    }
+
+    #[test]
     fn a_forked_child_sees_no_ledger() {
         let ledger = TestLedger::on_disk();
         let ctx = ledger.context("acme", "prod").build().unwrap();
