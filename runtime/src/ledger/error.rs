@@ -43,7 +43,8 @@ pub enum OpenError {
     },
     /// The signing key could not be read or made.
     Key(KeyError),
-    /// The log is shorter than its newest checkpoint: no crash does that. Open it with
+    /// The log is shorter than its newest checkpoint, or than its journal saw it durable: no crash does
+    /// that. Open it with
     /// [`accept_loss`](crate::LedgerOptions::accept_loss) to go on with what is left.
     LogShorterThanCheckpoint {
         /// The number of the newest checkpoint.
@@ -124,8 +125,8 @@ impl fmt::Display for OpenError {
             Self::Key(_) => f.write_str("get the key that signs checkpoints"),
             Self::LogShorterThanCheckpoint { checkpoint, expected, found } => write!(
                 f,
-                "the log ends at {found}, but checkpoint {checkpoint} covers it up to {expected}: lines were \
-                 removed after they were durable; restore the directory from its replica, or go on without \
+                "the log ends at {found}, but it was durable up to {expected} (the newest checkpoint is \
+                 {checkpoint}): lines were removed; restore the directory from its replica, or go on without \
                  them with `accept_loss`"
             ),
             Self::Corrupt { position, reason } => write!(

@@ -159,6 +159,16 @@ fn a_power_cut_at_any_point_keeps_what_durable_calls_were_told() {
     }
 }
 
+#[test]
+fn checkpoints_outlive_a_power_cut() {
+    let storage = FaultyStorage::default();
+    let ledger = open(Arc::new(storage.clone()), 1).expect("open");
+    run(&ledger, CALLS);
+    let left = storage.after_power_cut();
+    let checkpoints = left.read("checkpoints.ndjson").expect("read").unwrap_or_default();
+    assert!(!checkpoints.is_empty(), "the file was made, but its name is not durable");
+}
+
 /// A disk that was full for a moment, say: the ledger must not go on with it, not even to close.
 #[test]
 fn a_single_failure_at_any_point_ends_the_writing_until_the_reopen() {

@@ -152,17 +152,21 @@ impl Recovery<'_> {
             Some((line, checkpoint)) => CheckpointChain::resume(line, checkpoint),
             None => CheckpointChain::new(self.ledger_id),
         };
-        let is_short = self.is_short(&segments, end, covered)?;
+        // What the journal says was durable, unless a later process has completed the log from it.
+        let newest_epoch = newest.as_ref().map_or(0, |(_, checkpoint)| checkpoint.epoch);
+        let promised = control.as_ref().filter(|control| control.epoch() >= newest_epoch);
+        let promised = promised.map_or(covered, |control| control.durable().max(covered));
+        let is_short = end < promised || self.is_short(&segments, end, covered)?;
         if is_short {
             let number = newest.as_ref().map_or(0, |(_, checkpoint)| checkpoint.number);
             if !self.accept_loss {
                 return Err(OpenError::LogShorterThanCheckpoint {
                     checkpoint: number,
-                    expected: covered,
+                    expected: promised,
                     found: end,
                 });
             }
-            report.rolled_back = Some((number, covered));
+            report.rolled_back = Some((number, promised));
         }
         let mut walk = if is_short {
             Walk { heads: Heads::new(self.ledger_id), open: HashMap::new() }
@@ -173,12 +177,13 @@ impl Recovery<'_> {
         let durable = control.as_ref().map_or(LogPosition::START, Control::durable).max(trusted);
         let end = self.walk_tail(&mut walk, trusted, end, durable, is_short, &mut report)?;
         self.rewrite(trusted, end, &mut chain, is_short)?;
-        let epoch = newest.as_ref().map_or(0, |(_, checkpoint)| checkpoint.epoch);
-        let epoch = control.as_ref().map_or(0, Control::epoch).max(epoch) + 1;
+        let epoch = control.as_ref().map_or(0, Control::epoch).max(newest_epoch) + 1;
         let checkpoints = self
             .storage
             .open(CHECKPOINTS_NAME, true)
             .map_err(io_error(format!("open {CHECKPOINTS_NAME}")))?;
+        // Its name, and that of the folder of the log.
+        self.storage.sync_folder("").map_err(io_error("fsync the ledger's directory"))?;
         if newest.is_none() {
             checkpoint_file_end = 0;
         }

@@ -72,6 +72,8 @@ pub(crate) fn take(root: &Path, new_id: impl FnOnce() -> LedgerId) -> Result<Tak
     let ledger_id = new_id();
     let directory = root.join(ledger_id.to_string());
     fs::create_dir_all(&directory).map_err(failed("create the ledger", &directory))?;
+    // Its name must outlive a power cut as its lines do.
+    File::open(root).and_then(|root| root.sync_all()).map_err(failed("fsync the root", root))?;
     match lock(&directory)? {
         Some(lock_file) => Ok(Taken { ledger_id, directory, lock_file, is_new: true }),
         None => Err(OpenError::Io {

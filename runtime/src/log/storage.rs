@@ -17,7 +17,7 @@ pub(crate) trait Storage: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Replaces a file as a whole: afterwards it holds the old or the new bytes, also after power loss.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Makes the names in a folder durable.
+    /// Makes the names in a folder durable; `""` is the directory itself.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
     /// The directory, when there is one on a disk.
     fn path(&self) -> Option<&Path>;

@@ -124,9 +124,9 @@ impl Storage for FaultyStorage {
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         self.count()?;
-        let prefix = format!("{folder}/");
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         for (name, contents) in &lock(&self.disk).files {
-            if name.starts_with(&prefix) {
+            if name.strip_prefix(&prefix).is_some_and(|name| !name.contains('/')) {
                 lock(contents).is_named = true;
             }
         }
