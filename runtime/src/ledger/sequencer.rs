@@ -211,7 +211,7 @@ impl Sequencer {
         }
         self.state.refs = refs;
         self.state.refs.clear();
-        self.settle_abandoned(&shared, anchor);
+        self.settle_abandoned(&shared, anchor)?;
         let moving = if self.is_closing {
             shared.arena.used_blocks().map(|(block, ..)| block).collect()
         } else {
@@ -393,7 +393,7 @@ impl Sequencer {
     }
 
     /// Attempts whose completion found no room: their event says so.
-    fn settle_abandoned(&mut self, shared: &Arc<LedgerShared>, anchor: Anchor) {
+    fn settle_abandoned(&mut self, shared: &Arc<LedgerShared>, anchor: Anchor) -> Option<()> {
         let abandoned = std::mem::take(&mut *lock(&shared.abandoned));
         for event_id in abandoned {
             match self.close_attempt(event_id) {
@@ -417,7 +417,9 @@ impl Sequencer {
                     lock(&shared.abandoned).push(event_id);
                 }
             }
+            self.hand_over_when_full()?;
         }
+        Some(())
     }
 
     /// Gives a line its place in its stream.

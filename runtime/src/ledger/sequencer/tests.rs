@@ -165,3 +165,18 @@ fn waiters_of_a_group_that_goes_under_are_told() {
     let mut cx = Context::from_waker(Waker::noop());
     assert_eq!(slot.poll(&mut cx), Poll::Ready(Settled::Failed));
 }
+
+#[test]
+fn abandoned_attempts_keep_to_the_size_of_a_group() {
+    let (mut sequencer, orders) = sequencer(64 << 20);
+    let shared = Arc::clone(&sequencer.shared);
+    for _ in 0..1_000 {
+        assert!(publish(&shared, Kind::Attempt, 12_000));
+    }
+    sequencer.cut(0).unwrap();
+    *lock(&shared.abandoned) = sequencer.state.open.keys().copied().collect();
+    sequencer.cut(0).unwrap();
+    let groups = groups(&orders);
+    assert_eq!(groups.iter().map(|group| group.events).sum::<u64>(), 1_000);
+    assert!(groups[1..].iter().all(|group| group.bytes.len() < GROUP_BYTES + 100_000));
+}
