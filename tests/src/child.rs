@@ -128,6 +128,12 @@ impl Running {
         drop(self.child.stdin.take());
     }
 
+    /// SIGKILL to a child that is listened to no more, should it live.
+    fn reap(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits until it ends by itself.
     ///
     /// # Panics
@@ -137,6 +143,13 @@ impl Running {
         self.close_stdin();
         let status = self.child.wait().expect("wait for the child");
         assert!(status.success(), "the child ended with {status}");
+    }
+}
+
+/// A test that fails leaves no process behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.reap();
     }
 }
 

@@ -25,6 +25,7 @@
 pub(crate) mod arena;
 pub(crate) mod control;
 pub(crate) mod lease;
+pub(crate) mod lock;
 pub(crate) mod os;
 pub(crate) mod record;
 pub(crate) mod ticks;

@@ -129,27 +129,6 @@ pub(crate) fn unfit_file_system(path: &Path) -> io::Result<Option<&'static str>>
     Ok(UNFIT_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name))
 }
 
-/// Takes an exclusive lock on a whole file; false when another process holds one.
-///
-/// An open-file-description lock (fcntl `F_OFD_SETLK`): it belongs to this descriptor, is not lost when
-/// another descriptor of the same file is closed, and ends with the process.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    // SAFETY: an all-zero flock is a valid value; the fields that matter are set below.
-    let mut request: libc::flock = unsafe { std::mem::zeroed() };
-    request.l_type = libc::F_WRLCK as libc::c_short;
-    request.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open and the request outlives the call.
-    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &request) };
-    if result == 0 {
-        return Ok(true);
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-        _ => Err(error),
-    }
-}
-
 /// A word that reads 1 in the process that made it and 0 in every child forked from it.
 pub(crate) struct LiveWord {
     page: NonNull<AtomicU32>,

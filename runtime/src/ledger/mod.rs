@@ -28,6 +28,7 @@ pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
 use crate::context::ContextBuilder;
 use crate::ids::{Env, InvalidId, LedgerId, TenantId};
 use crate::index::{IndexFollower, IndexWait};
+use crate::journal::lock::LockFile;
 use crate::log::storage::Storage;
 
 /// An open ledger. Clones share it; the last one to go flushes and closes it.
@@ -45,7 +46,7 @@ pub(crate) struct Owner {
     pub(crate) index: Arc<IndexFollower>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for its lock on the ledger's directory; given back at close.
-    lock_file: Mutex<Option<std::fs::File>>,
+    lock_file: Mutex<Option<LockFile>>,
 }
 
 impl Drop for Owner {

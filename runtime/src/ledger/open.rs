@@ -20,6 +20,7 @@ use crate::ids::LedgerId;
 use crate::index::IndexFollower;
 use crate::journal::arena::Arena;
 use crate::journal::control::{Control, Layout};
+use crate::journal::lock::LockFile;
 use crate::journal::os::{self, Mapping};
 use crate::journal::ticks;
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
@@ -31,7 +32,7 @@ use crate::pending::{self, Mode};
 struct Site {
     ledger_id: LedgerId,
     storage: Arc<dyn Storage>,
-    lock_file: Option<std::fs::File>,
+    lock_file: Option<LockFile>,
     /// The journal's file; `None` for memory.
     journal: Option<PathBuf>,
     signer: Arc<dyn Signer>,

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
 use crate::ids::LedgerId;
-use crate::journal::os;
+use crate::journal::lock::LockFile;
+use crate::log::checkpoint::CHECKPOINTS_NAME;
 use crate::log::identity::IDENTITY_NAME;
 
 /// A ledger's directory, locked for this process.
 pub(crate) struct Taken {
     pub(crate) ledger_id: LedgerId,
     pub(crate) directory: PathBuf,
-    pub(crate) lock_file: File,
+    pub(crate) lock_file: LockFile,
     pub(crate) is_new: bool,
 }
 
@@ -48,7 +49,7 @@ fn ledgers(root: &Path) -> Result<Vec<(LedgerId, PathBuf)>, OpenError> {
     Ok(found)
 }
 
-fn lock(directory: &Path) -> Result<Option<File>, OpenError> {
+fn lock(directory: &Path) -> Result<Option<LockFile>, OpenError> {
     let path = directory.join("lock");
     let file = OpenOptions::new()
         .read(true)
@@ -57,7 +58,7 @@ fn lock(directory: &Path) -> Result<Option<File>, OpenError> {
         .truncate(false)
         .open(&path)
         .map_err(failed("open the lock", &path))?;
-    Ok(os::try_lock(&file).map_err(failed("lock", &path))?.then_some(file))
+    LockFile::take(file).map_err(failed("lock", &path))
 }
 
 /// Takes the oldest ledger of the root that no process has open, or makes a new one.
@@ -65,7 +66,9 @@ pub(crate) fn take(root: &Path, new_id: impl FnOnce() -> LedgerId) -> Result<Tak
     fs::create_dir_all(root).map_err(failed("create the root", root))?;
     for (ledger_id, directory) in ledgers(root)? {
         if let Some(lock_file) = lock(&directory)? {
-            let is_new = !directory.join(IDENTITY_NAME).exists();
+            // Nothing is written before the identity: where there is more, the identity was removed.
+            let is_new =
+                [IDENTITY_NAME, CHECKPOINTS_NAME, "log"].iter().all(|name| !directory.join(name).exists());
             return Ok(Taken { ledger_id, directory, lock_file, is_new });
         }
     }
@@ -97,6 +100,13 @@ pub(crate) fn leftovers(root: &Path, own: LedgerId) -> Result<Vec<Taken>, OpenEr
     Ok(left)
 }
 
+fn random(bytes: &mut [u8]) -> Result<(), OpenError> {
+    getrandom::fill(bytes).map_err(|error| OpenError::Io {
+        attempted: "get random bytes for the root's secret".to_owned(),
+        source: io::Error::other(error),
+    })
+}
+
 /// The secret under which captured values are hashed: one for all ledgers of a root, so that the same
 /// value of a tenant has the same hash in each.
 pub(crate) fn secret(root: &Path) -> Result<[u8; 32], OpenError> {
@@ -105,20 +115,22 @@ pub(crate) fn secret(root: &Path) -> Result<[u8; 32], OpenError> {
 
     let path = root.join("secret");
     let mut fresh = [0; 32];
-    getrandom::fill(&mut fresh).map_err(|error| OpenError::Io {
-        attempted: "get random bytes for the root's secret".to_owned(),
-        source: io::Error::other(error),
-    })?;
-    // A file that appears under its name is whole: another process may read it at once.
-    let temporary = root.join(format!("secret.{}", std::process::id()));
+    random(&mut fresh)?;
+    // A file that appears under its name is whole: another process may read it at once. The name before
+    // that is nobody else's, also not that of a process with the same id that died here: in a container
+    // every start has the same one.
+    let mut tag = [0; 8];
+    random(&mut tag)?;
+    let temporary = root.join(format!("secret.{:016x}", u64::from_ne_bytes(tag)));
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&fresh)?;
         file.sync_all()?;
         match fs::hard_link(&temporary, &path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => fs::remove_file(&temporary),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => fs::remove_file(&temporary)?,
         }
+        File::open(root)?.sync_all()
     };
     if !path.exists() {
         write().map_err(failed("write", &path))?;
