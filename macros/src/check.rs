@@ -1,6 +1,7 @@
 //! The rules. Each reports what it finds; none builds tokens.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit::Visit;
 use syn::{Expr, Ident, LitStr, Type, TypeParamBound};
@@ -345,17 +346,18 @@ pub(crate) fn first_mention(value: &Expr, name: &str) -> Option<Ident> {
 /// `input(..)`, `output(..)` and `source_refs(..)`.
 pub(crate) fn captures(list: &Keyed<Vec<Capture>>, bindings: &Bindings, bag: &mut Bag) {
     let is_refs = list.key == "source_refs";
-    let mut seen: Vec<&Ident> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
     for capture in &list.value {
         // A call may read two threads: a kind may repeat, a field may not.
-        if !is_refs && seen.contains(&&capture.name) {
+        let name = capture.name.unraw().to_string();
+        if !is_refs && seen.contains(&name) {
             bag.push(
                 capture.name.span(),
                 format!("duplicate field `{}` in `{}`", capture.name, list.key),
                 "give each field its own name: `name = <expr>`",
             );
         }
-        seen.push(&capture.name);
+        seen.push(name);
         expression(&capture.value, bag);
         if is_refs {
             if capture.form != Form::Serialize {

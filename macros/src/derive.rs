@@ -64,6 +64,7 @@ pub(crate) fn error_code(item: TokenStream) -> TokenStream {
             let errors = bag.into_compile_errors();
             quote! {
                 #errors
+                #[diagnostic::do_not_recommend]
                 impl #impl_generics #runtime::ErrorCode for #name #ty_generics #where_clause {
                     fn code(&self) -> #runtime::Code {
                         ::core::unreachable!()
@@ -208,6 +209,7 @@ fn implementation(
     };
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         #[allow(deprecated)]
         impl #impl_generics #runtime::ErrorCode for #name #ty_generics #where_clause {
             fn code(&self) -> #runtime::Code {

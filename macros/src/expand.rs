@@ -338,7 +338,7 @@ impl Model {
                 let inner = self.conclude(inner, &value, call, false);
                 let code =
                     self.code(&quote_spanned!(mixed(self.return_spot.first)=> #private::Failure(&#error)));
-                let message = self.message(&quote!(#private::Failure(&#error)));
+                let message = self.message("Failure", &error);
                 let finish = self.finish_with(call, &code, message.as_ref(), false);
                 quote! {
                     match #ret {
@@ -456,7 +456,7 @@ impl Model {
             use #private::Fallbacks as _;
             #code
         }};
-        let message = self.message(&target).map(|message| {
+        let message = self.message("Ret", ret).map(|message| {
             quote! {{
                 #[allow(unused_imports)]
                 use #private::Fallbacks as _;
@@ -500,8 +500,10 @@ impl Model {
         }
     }
 
-    fn message(&self, target: &TokenStream) -> Option<TokenStream> {
-        let span = mixed(self.return_spot.first);
-        self.has_message.then(|| quote_spanned!(span=> #target.dataset_event_message()))
+    fn message(&self, holder: &str, value: &Ident) -> Option<TokenStream> {
+        let span = mixed(self.message?);
+        let private = at(span, &self.private);
+        let holder = Ident::new(holder, span);
+        Some(quote_spanned!(span=> #private::#holder(&#value).dataset_event_message()))
     }
 }

@@ -1,6 +1,6 @@
 //! Arguments and item -> [`Model`]: everything that `expand` needs, nothing that it must look up again.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::{Expr, Ident, PathArguments, Type};
 
@@ -30,7 +30,8 @@ pub(crate) struct Model {
     /// Where a type error about the returned value is shown.
     pub(crate) return_spot: Spot,
     pub(crate) code: CodeSource,
-    pub(crate) has_message: bool,
+    /// Where `error_message` was asked for.
+    pub(crate) message: Option<Span>,
     pub(crate) fails: Option<Expr>,
     pub(crate) probe: Probe,
     pub(crate) is_durable: bool,
@@ -223,7 +224,7 @@ impl Model {
             return_spot: ret.as_ref().map_or_else(|| Spot::of(name), Spot::of),
             value_ty,
             code,
-            has_message: args.error_message.is_some(),
+            message: args.error_message.map(|given| given.key.span()),
             fails: args.fails.map(|fails| fails.value),
             probe,
             is_durable,

@@ -157,6 +157,7 @@ impl<T: ErrorCode + ?Sized> ErrorCode for std::sync::Arc<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl ErrorCode for std::convert::Infallible {
     fn code(&self) -> Code {
         match *self {}
@@ -214,6 +215,7 @@ impl fmt::Display for LedgerUnavailable {
 
 impl std::error::Error for LedgerUnavailable {}
 
+#[diagnostic::do_not_recommend]
 impl ErrorCode for LedgerUnavailable {
     fn code(&self) -> Code {
         Self::CODE

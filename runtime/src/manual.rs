@@ -69,6 +69,7 @@ impl RecordError {
     const TOO_LARGE: Code = Code::new("event.too_large").status(413);
 }
 
+#[diagnostic::do_not_recommend]
 impl ErrorCode for RecordError {
     fn code(&self) -> Code {
         match self {

@@ -173,9 +173,9 @@ impl<'a, T, E> Ret<'a, Result<T, E>> {
 
     pub fn dataset_event_message(self) -> Option<&'a dyn std::fmt::Display>
     where
-        E: std::fmt::Display,
+        E: HasMessage,
     {
-        self.0.as_ref().err().map(|error| error as _)
+        self.0.as_ref().err().map(HasMessage::message)
     }
 }
 
@@ -200,9 +200,26 @@ impl<'a, E> Failure<'a, E> {
 
     pub fn dataset_event_message(self) -> Option<&'a dyn std::fmt::Display>
     where
-        E: std::fmt::Display,
+        E: HasMessage,
     {
-        Some(self.0)
+        Some(self.0.message())
+    }
+}
+
+/// An error whose message can be recorded.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` has no message to record: it does not implement `Display`",
+    label = "`error_message` records the error's `Display`",
+    note = "help: implement `std::fmt::Display` for `{Self}`, or remove `error_message`"
+)]
+pub trait HasMessage {
+    fn message(&self) -> &dyn std::fmt::Display;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: std::fmt::Display> HasMessage for E {
+    fn message(&self) -> &dyn std::fmt::Display {
+        self
     }
 }
 
