@@ -281,11 +281,6 @@ impl CallState {
         &self.head[self.scope_len()..self.head.len() - usize::from(self.surface_len)]
     }
 
-    /// The tenant.
-    pub(crate) fn tenant(&self) -> &str {
-        std::str::from_utf8(&self.head[..usize::from(self.tenant_len)]).unwrap_or_default()
-    }
-
     /// The request id, taken back from the context's part of the line.
     fn request_id(&self) -> Option<RequestId> {
         const KEY: &[u8] = b",\"request_id\":";

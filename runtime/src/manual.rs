@@ -154,7 +154,7 @@ impl RequestContext {
     ///     .access(Access::Update)
     ///     .input("key", "signing")
     ///     .source_ref("key", "k_42")
-    ///     .change("version", 1, 2)
+    ///     .change("version", &1, &2)
     ///     .record()?;
     /// ledger.assert_one("audit.key_rotated").source_ref("key", "k_42").change("version", 1, 2);
     /// # Ok::<_, Box<dyn std::error::Error>>(())

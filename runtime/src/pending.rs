@@ -113,17 +113,20 @@ fn without_ledger() -> Option<Ambient> {
 /// Makes a ledger the one of this process and hands it the events that waited for one. False when
 /// another one is installed.
 pub(crate) fn install(ledger: &Arc<LedgerShared>) -> bool {
-    if INSTALLED.set(Arc::clone(ledger)).is_err() {
+    // Under the ring's lock until the ledger is in place: what was kept comes before what follows.
+    let mut ring = lock(&RING);
+    if INSTALLED.get().is_some() {
         return false;
     }
-    let records = {
-        let mut ring = lock(&RING);
-        ring.is_taken = true;
-        ring.bytes = 0;
-        std::mem::take(&mut ring.records)
-    };
-    for bytes in records {
+    for bytes in std::mem::take(&mut ring.records) {
         hand_over(ledger, &bytes);
+    }
+    ring.bytes = 0;
+    ring.is_taken = true;
+    let is_set = INSTALLED.set(Arc::clone(ledger)).is_ok();
+    drop(ring);
+    if !is_set {
+        return false;
     }
     let dropped = DROPPED.load(Ordering::Relaxed);
     if dropped > 0 {

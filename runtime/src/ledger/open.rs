@@ -120,6 +120,7 @@ fn site_of(
         }
         None => taken.directory.join("journal"),
     };
+    let journal = std::path::absolute(&journal).unwrap_or(journal);
     Ok(Site {
         ledger_id: taken.ledger_id,
         signer: match signer {
@@ -178,6 +179,43 @@ fn journal_image(path: &Path) -> Result<Option<(Mapping, Layout)>, OpenError> {
         return Ok(None);
     }
     Ok(Some((Mapping::file(&file, len).map_err(failed)?, layout)))
+}
+
+/// The file that names the journal when it lies, or lay, outside the ledger's directory.
+const JOURNAL_PATH_NAME: &str = "journal.path";
+
+/// Where the last process that had the ledger open kept its journal: not where this one is told to.
+fn last_journal(storage: &dyn Storage, directory: &Path) -> Result<PathBuf, OpenError> {
+    use std::os::unix::ffi::OsStringExt;
+
+    let named = storage.read(JOURNAL_PATH_NAME).map_err(|source| OpenError::Io {
+        attempted: format!("read {JOURNAL_PATH_NAME} in {}", directory.display()),
+        source,
+    })?;
+    Ok(match named {
+        Some(path) => PathBuf::from(std::ffi::OsString::from_vec(path)),
+        None => directory.join("journal"),
+    })
+}
+
+/// Notes where the journal lies from now on, and removes the one before, whose records are in the log.
+fn move_journal(storage: &dyn Storage, last: &Path, now: &Path) -> Result<(), OpenError> {
+    use std::os::unix::ffi::OsStrExt;
+
+    if last == now {
+        return Ok(());
+    }
+    storage.replace(JOURNAL_PATH_NAME, now.as_os_str().as_bytes()).map_err(|source| OpenError::Io {
+        attempted: format!("write {JOURNAL_PATH_NAME}, which names {}", now.display()),
+        source,
+    })?;
+    match std::fs::remove_file(last) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(OpenError::Io {
+            attempted: format!("remove the journal {}, whose records are in the log", last.display()),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the journal's file and maps it.
@@ -249,7 +287,11 @@ fn open_site(options: &mut LedgerOptions, site: Site, mode: Mode) -> Result<Ledg
     }
     let public_keys = identity(&site, now)?;
     let boot_id = boot_id();
-    let image = match &site.journal {
+    let last_journal = match site.storage.path() {
+        Some(directory) => Some(last_journal(&*site.storage, directory)?),
+        None => None,
+    };
+    let image = match &last_journal {
         Some(path) => journal_image(path)?,
         None => None,
     };
@@ -285,6 +327,9 @@ fn open_site(options: &mut LedgerOptions, site: Site, mode: Mode) -> Result<Ledg
     control.set_anchor(clock.anchor());
     control.set_durable(end.position);
     control.set_open(true);
+    if let (Some(last), Some(now)) = (&last_journal, &site.journal) {
+        move_journal(&*site.storage, last, now)?;
+    }
     let arena = Arena::new(mapping, layout, site.ledger_id, end.epoch).map_err(|source| OpenError::Io {
         attempted: "map the page that tells a forked child".to_owned(),
         source,
@@ -388,11 +433,9 @@ fn recover_leftovers(options: &LedgerOptions, own: LedgerId) {
     };
     for taken in left {
         let directory = taken.directory.clone();
-        let journal = options.journal_dir.as_ref().map_or_else(
-            || directory.join("journal"),
-            |folder| folder.join(format!("{}.journal", taken.ledger_id)),
-        );
-        let is_left_open = journal_image(&journal).ok().flatten().is_some_and(|(mapping, layout)| {
+        let journal = last_journal(&DiskStorage::new(directory.clone()), &directory);
+        let image = journal.and_then(|journal| journal_image(&journal)).ok().flatten();
+        let is_left_open = image.is_some_and(|(mapping, layout)| {
             let control = Control::new(&mapping, layout);
             control.is_of(taken.ledger_id) && control.is_open()
         });

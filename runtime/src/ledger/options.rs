@@ -96,9 +96,9 @@ impl Default for LedgerOptions {
     }
 }
 
-/// Cuts a text that goes into every line.
+/// Cuts a text that goes into every line; control characters, which would be long as JSON, become `?`.
 fn bounded(text: impl Into<String>, max_bytes: usize) -> String {
-    let mut text = text.into();
+    let mut text = text.into().replace(char::is_control, "?");
     let mut end = max_bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -274,3 +274,36 @@ fn copy_file(from: &MemoryStorage, to: &FaultyStorage, name: &str) {
         to.put(name, bytes);
     }
 }
+
+#[test]
+fn records_are_found_in_the_journal_of_the_last_run_wherever_that_was() {
+    let root = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let options = || Ledger::options().root(root.path()).journal_bytes(1 << 20);
+    let directory = {
+        let ledger = options().journal_dir(elsewhere.path()).open().expect("open");
+        let ctx = ledger.context("acme", "prod").build().expect("valid");
+        let operation = Operation {
+            surface: "probe.open",
+            access: Access::Write,
+            guarantee: Guarantee::Intent,
+            site: None,
+        };
+        let mut state = CallState::begin(&ScopeSource::Context(&ctx), operation, None).expect("not off");
+        state.attempt();
+        std::mem::forget(state);
+        // As a process that dies: the log is failed, so that close leaves everything to the journal.
+        ledger.owner.shared.fail("the disk is gone".to_owned());
+        ledger.path().expect("on disk").to_owned()
+    };
+    let ledger = options().open().expect("open without journal_dir");
+    assert_eq!(ledger.path(), Some(directory.as_path()));
+    let tenant = crate::ids::TenantId::from_static("acme");
+    let env = crate::ids::Env::from_static("prod");
+    let events: Vec<_> = ledger.scope(&tenant, &env).events().iter().collect::<Result<_, _>>().expect("read");
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].event.outcome, Outcome::Interrupted);
+    assert!(directory.join("journal").exists());
+    let left = std::fs::read_dir(elsewhere.path()).expect("list").count();
+    assert_eq!(left, 0, "the journal before is removed");
+}

@@ -81,6 +81,9 @@ impl From<WriteFailed> for OpenError {
     }
 }
 
+/// A checkpoint, and its line as it is stored.
+type SealedCheckpoint = (Vec<u8>, Checkpoint);
+
 /// The log up to some place.
 struct Walk {
     heads: Heads,
@@ -238,7 +241,7 @@ impl Recovery<'_> {
     }
 
     /// Where the checkpoint file ends, and its newest line. A torn line behind it goes to quarantine.
-    fn newest_checkpoint(&self) -> Result<(u64, Option<(Vec<u8>, Checkpoint)>), OpenError> {
+    fn newest_checkpoint(&self) -> Result<(u64, Option<SealedCheckpoint>), OpenError> {
         let read = || io_error(format!("read {CHECKPOINTS_NAME}"));
         let Some(file) = CheckpointFile::open(&*self.storage).map_err(read())? else {
             return Ok((0, None));
@@ -440,7 +443,7 @@ impl Recovery<'_> {
             }
         };
         if let Some(anchor) = anchor {
-            for (_, bytes) in &left.completions {
+            for bytes in left.completions.values() {
                 let Some(record) = Record::decode(bytes, None) else { continue };
                 open.remove(&record.event_id);
                 left.attempts.remove(&record.event_id);
