@@ -245,3 +245,29 @@ mod tests {
         assert_eq!(code, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfit_file_systems_go_by_the_kernels_numbers() {
+        let name =
+            |magic: i64| UNFIT_FILE_SYSTEMS.iter().find(|(one, _)| *one == magic).map(|(_, name)| *name);
+        // Those that libc has too; ZFS, CIFS and SMB2 are in none of its lists.
+        assert_eq!(name(libc::BTRFS_SUPER_MAGIC), Some("btrfs"));
+        assert_eq!(name(libc::NFS_SUPER_MAGIC), Some("nfs"));
+        assert_eq!(name(libc::FUSE_SUPER_MAGIC), Some("fuse"));
+        for fit in
+            [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::TMPFS_MAGIC, libc::OVERLAYFS_SUPER_MAGIC]
+        {
+            assert_eq!(name(fit), None);
+        }
+    }
+
+    #[test]
+    fn the_file_system_of_a_directory_is_found() {
+        assert_eq!(unfit_file_system(Path::new("/proc")).unwrap(), None);
+        assert!(unfit_file_system(Path::new("/proc/no/such/place")).is_err());
+    }
+}
