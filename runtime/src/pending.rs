@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
@@ -100,6 +101,8 @@ fn without_ledger() -> Option<Ambient> {
             let opened = SELF_OPENED.get_or_init(|| {
                 let ledger = Ledger::options().open().ok()?;
                 ledger.install().ok()?;
+                // Nobody closes it; a short program ends before its first group is made.
+                crate::journal::os::at_exit(flush_at_exit);
                 Some(ledger)
             });
             match (opened, INSTALLED.get()) {
@@ -110,13 +113,26 @@ fn without_ledger() -> Option<Ambient> {
     }
 }
 
+/// The ledger that opened itself under `DATASET_EVENTS=memory|stderr`, if a call came before the program
+/// opened one. It is then the program's too: it has the events, and is installed.
+pub(crate) fn self_opened() -> Option<Ledger> {
+    SELF_OPENED.get()?.clone()
+}
+
+extern "C" fn flush_at_exit() {
+    // A bound, for a program that ends while a thread of the ledger cannot go on.
+    let flush = || self_opened().map(|ledger| ledger.drain(Duration::from_secs(5)));
+    let _ = std::panic::catch_unwind(flush);
+}
+
 /// Makes a ledger the one of this process and hands it the events that waited for one. False when
 /// another one is installed.
 pub(crate) fn install(ledger: &Arc<LedgerShared>) -> bool {
     // Under the ring's lock until the ledger is in place: what was kept comes before what follows.
     let mut ring = lock(&RING);
-    if INSTALLED.get().is_some() {
-        return false;
+    if let Some(installed) = INSTALLED.get() {
+        // A program that installs the ledger which opened itself has what it asks for.
+        return Arc::ptr_eq(installed, ledger) && self_opened().is_some();
     }
     for bytes in std::mem::take(&mut ring.records) {
         hand_over(ledger, &bytes);

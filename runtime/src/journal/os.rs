@@ -190,6 +190,13 @@ impl Drop for LiveWord {
     }
 }
 
+/// Has a function run when the process exits, while its threads still do. Where the list of such functions
+/// is full, it does not run.
+pub(crate) fn at_exit(run: extern "C" fn()) {
+    // SAFETY: registers a function that lives as long as the program.
+    unsafe { libc::atexit(run) };
+}
+
 /// The host's name, for the writer's instance.
 pub(crate) fn host_name() -> String {
     let mut buffer = [0_u8; 256];
@@ -244,11 +251,6 @@ mod tests {
         });
         assert_eq!(code, 0);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn unfit_file_systems_go_by_the_kernels_numbers() {

@@ -50,6 +50,9 @@ pub(crate) fn open(mut options: LedgerOptions) -> Result<Ledger, OpenError> {
     crate::id_source::reseed();
     let mode = pending::mode();
     if mode != Mode::Disk && options.memory.is_none() && options.fixed.is_none() {
+        if let Some(ledger) = pending::self_opened() {
+            return Ok(ledger);
+        }
         options.memory = Some(Memory::default());
     }
     if let Some(memory) = options.memory.take() {
