@@ -159,6 +159,7 @@ impl Args {
 
     /// Takes from `defaults` (those of the `impl` block) what is not given here, except for the scope,
     /// whose turn comes after the signature.
+    /// The scope and the actor are not among them: they go together, see `scope::find`.
     pub(crate) fn or_defaults(mut self, defaults: &Self) -> Self {
         fn take<T: Clone>(own: &mut Option<T>, default: &Option<T>) {
             if own.is_none() {
@@ -166,7 +167,6 @@ impl Args {
             }
         }
         take(&mut self.access, &defaults.access);
-        take(&mut self.actor, &defaults.actor);
         take(&mut self.error_code, &defaults.error_code);
         take(&mut self.error_message, &defaults.error_message);
         take(&mut self.guarantee, &defaults.guarantee);

@@ -331,7 +331,7 @@ pub(crate) fn mentions(value: &Expr, name: &str) -> bool {
     first_mention(value, name).is_some()
 }
 
-/// The first occurrence of an identifier.
+/// The first occurrence of an identifier, also in the text of a macro: `format!("{name}")`.
 pub(crate) fn first_mention(value: &Expr, name: &str) -> Option<Ident> {
     fn find(tokens: TokenStream, name: &str) -> Option<Ident> {
         tokens.into_iter().find_map(|tree| match tree {
@@ -340,7 +340,30 @@ pub(crate) fn first_mention(value: &Expr, name: &str) -> Option<Ident> {
             _ => None,
         })
     }
-    find(quote::ToTokens::to_token_stream(value), name)
+    struct Inlined<'a>(&'a str, Option<Ident>);
+    impl<'ast> Visit<'ast> for Inlined<'_> {
+        fn visit_macro(&mut self, node: &'ast syn::Macro) {
+            let literal = node.tokens.clone().into_iter().find_map(|tree| match tree {
+                TokenTree::Literal(literal) if names_inline(&literal.to_string(), self.0) => Some(literal),
+                _ => None,
+            });
+            if let Some(literal) = literal {
+                self.1.get_or_insert(Ident::new(self.0, literal.span()));
+            }
+        }
+    }
+    find(quote::ToTokens::to_token_stream(value), name).or_else(|| {
+        let mut inlined = Inlined(name, None);
+        inlined.visit_expr(value);
+        inlined.1
+    })
+}
+
+/// Whether a format string has the argument `{name}` or `{name:..}`.
+fn names_inline(literal: &str, name: &str) -> bool {
+    literal.replace("{{", "").split('{').skip(1).any(|argument| {
+        argument.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with([':', '}']))
+    })
 }
 
 /// `input(..)`, `output(..)` and `source_refs(..)`.

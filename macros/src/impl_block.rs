@@ -14,7 +14,7 @@ use crate::model::{Codes, Model, Outer, Site, private_path};
 pub(crate) fn expand(block: ImplBlock, args: &Args, mut bag: Bag) -> TokenStream {
     check::impl_args(args, &mut bag);
     let engine = args.engine.as_ref().map(|engine| engine.value.value());
-    let outer = Outer { defaults: args, engine: engine.as_deref() };
+    let outer = Outer { defaults: args, engine: engine.as_deref(), generics: Some(&block.parsed.generics) };
     let is_trait_impl = block.parsed.trait_.is_some();
     let mut members = TokenStream::new();
     let mut recorded = 0;

@@ -121,12 +121,10 @@ impl Function {
             return Ok(function);
         }
         let tree: TokenTree = input.parse()?;
-        let TokenTree::Group(group) = tree else {
-            return Err(syn::Error::new(tree.span(), "expected the body of the function"));
+        let span = tree.span();
+        let Some(group) = braces(tree) else {
+            return Err(syn::Error::new(span, "expected the body of the function"));
         };
-        if group.delimiter() != Delimiter::Brace {
-            return Err(syn::Error::new(group.span(), "expected the body of the function"));
-        }
         let (inner, tokens) = split_inner_attributes.parse2(group.stream())?;
         // Written as outer ones, so that they also cover what is generated.
         function.attrs.extend(inner.into_iter().map(|mut attr| {
@@ -172,6 +170,20 @@ impl ToTokens for Function {
             }
             None => <Token![;]>::default().to_tokens(tokens),
         }
+    }
+}
+
+/// The braces of a body, also of one that `macro_rules` passed on as `$body:block`.
+fn braces(tree: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = tree else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => {
+            let mut inner = group.stream().into_iter();
+            let only = inner.next()?;
+            if inner.next().is_some() { None } else { braces(only) }
+        }
+        _ => None,
     }
 }
 

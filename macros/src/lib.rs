@@ -7,6 +7,7 @@
 
 mod args;
 mod bindings;
+mod borrowed;
 mod check;
 mod derive;
 mod errors;

@@ -6,6 +6,7 @@ use syn::{Expr, Ident, PathArguments, Type};
 
 use crate::args::{Args, Capture, Form};
 use crate::bindings::Bindings;
+use crate::borrowed;
 use crate::check;
 use crate::errors::{Bag, Spot};
 use crate::item::Function;
@@ -110,6 +111,7 @@ pub(crate) enum Probe {
 pub(crate) struct Outer<'a> {
     pub(crate) defaults: &'a Args,
     pub(crate) engine: Option<&'a str>,
+    pub(crate) generics: Option<&'a syn::Generics>,
 }
 
 /// The path of the runtime's hidden module.
@@ -158,7 +160,15 @@ impl Model {
         );
 
         let ret = returned(&function.sig.output).cloned();
-        let (how, shape, value_ty) = how(&function, ret.as_ref(), ends_at_return);
+        let is_durable = guarantee == "Durable";
+        let captured = [&args.input, &args.source_refs].into_iter().flatten().flat_map(|list| &list.value);
+        let mut read_at_entry: Vec<&Expr> = captured.map(|capture| &capture.value).collect();
+        read_at_entry.extend(scope.iter().flat_map(Scope::values));
+        let must_read_early = !is_durable
+            && ret
+                .as_ref()
+                .is_some_and(|ty| borrowed::outlived(&read_at_entry, &function.sig, &bindings, ty));
+        let (how, shape, value_ty) = how(&function, ret.as_ref(), ends_at_return, must_read_early);
         if let Some(ty) = &ret {
             opaque_bounds(ty, ends_at_return, bag);
         }
@@ -166,7 +176,6 @@ impl Model {
         let is_deferred = how.is_awaited() || shape != Shape::Value;
         check::outputs(&args, &function, &bindings, &shape, is_deferred, is_in_place, bag);
         check::fallible(&args, own, &function, is_in_place, bag);
-        let is_durable = guarantee == "Durable";
         if is_durable && let Some(given) = &args.guarantee {
             check::durable(given, &function, &shape, how.is_awaited(), is_in_place, bag);
         }
@@ -189,7 +198,16 @@ impl Model {
         };
         let codes = match &code {
             CodeSource::Literal(code) => Codes::Literal(code.clone()),
-            CodeSource::Trait => value_ty.as_ref().map_or(Codes::None, codes_of),
+            CodeSource::Trait => {
+                let is_parameter = |ident: &Ident| {
+                    let of_the_block = outer.and_then(|outer| outer.generics).into_iter();
+                    of_the_block
+                        .chain([&function.sig.generics])
+                        .flat_map(|generics| generics.type_params())
+                        .any(|parameter| parameter.ident == *ident)
+                };
+                value_ty.as_ref().map_or(Codes::None, |ty| codes_of(ty, is_parameter))
+            }
             CodeSource::Path(_) => Codes::None,
         };
         let fields =
@@ -247,7 +265,14 @@ fn ends_at_return(args: &Args, bag: &mut Bag) -> bool {
 }
 
 /// Which skeleton runs the body, the shape behind it, and the type of that value.
-fn how(function: &Function, ret: Option<&Type>, ends_at_return: bool) -> (How, Shape, Option<Type>) {
+///
+/// With `must_read_early` the call begins when the function is called, not when its future is polled.
+fn how(
+    function: &Function,
+    ret: Option<&Type>,
+    ends_at_return: bool,
+    must_read_early: bool,
+) -> (How, Shape, Option<Type>) {
     if function.sig.asyncness.is_some() {
         let is_never = matches!(ret, Some(Type::Never(_)));
         let shape = match ret {
@@ -262,6 +287,7 @@ fn how(function: &Function, ret: Option<&Type>, ends_at_return: bool) -> (How, S
     }
     let shape = if ends_at_return { Shape::Value } else { shape_of(ty) };
     if let (Shape::Future { is_boxed, output, output_ty }, Some(body)) = (&shape, &function.body)
+        && !must_read_early
         && let Some(block) = exact_async_block(&body.tokens, *is_boxed)
     {
         return (
@@ -347,7 +373,8 @@ pub(crate) fn tidy(tokens: &TokenStream) -> String {
 }
 
 /// The codes that the error type of a returned type may list. Only plain paths can be named in a static.
-fn codes_of(ty: &Type) -> Codes {
+/// A type parameter cannot either, and the module may have another item of its name.
+fn codes_of(ty: &Type, is_parameter: impl Fn(&Ident) -> bool) -> Codes {
     let Type::Path(path) = crate::shape::strip(ty) else { return Codes::None };
     let Some(last) = path.path.segments.last() else { return Codes::None };
     let (named, is_alias) = match &*type_arguments(&last.arguments) {
@@ -378,7 +405,7 @@ fn codes_of(ty: &Type) -> Codes {
         return Codes::None;
     }
     let stand_ins = match named.path.get_ident() {
-        Some(ident) if ident == "Self" => return Codes::None,
+        Some(ident) if ident == "Self" || is_parameter(ident) => return Codes::None,
         Some(ident) => vec![(ident.clone(), 0)],
         None if named.path.segments.len() == 1 && named.path.leading_colon.is_none() => {
             vec![(named.path.segments[0].ident.clone(), 1)]

@@ -3,7 +3,7 @@
 use quote::ToTokens as _;
 use syn::{Expr, Ident, Type};
 
-use crate::args::Args;
+use crate::args::{Args, Keyed};
 use crate::bindings::{Binding, Bindings, only_type_argument};
 use crate::check;
 use crate::errors::{Bag, Spot};
@@ -33,6 +33,21 @@ pub(crate) struct Loose {
     pub(crate) actor: Option<Source>,
 }
 
+impl Scope {
+    /// What the call reads to begin.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Expr> {
+        let sources = match self {
+            Self::Context(source) => vec![&**source],
+            Self::Loose(loose) => {
+                let Loose { tenant, env, request_id, trace_id, actor } = &**loose;
+                let optional = [request_id, trace_id, actor].into_iter().flatten();
+                [tenant, env].into_iter().chain(optional).collect()
+            }
+        };
+        sources.into_iter().map(|source| &source.value)
+    }
+}
+
 impl Source {
     fn of(value: &Expr) -> Self {
         Self { value: value.clone(), spot: Spot::of(value) }
@@ -56,8 +71,10 @@ pub(crate) fn find(
     has_receiver: bool,
     bag: &mut Bag,
 ) -> Option<Scope> {
+    // The actor of an `impl` block is for its methods without a context: beside one it is not asked.
+    let actor = args.actor.as_ref().or_else(|| defaults?.actor.as_ref());
     if args.ctx.is_some() || args.tenant.is_some() || args.env.is_some() {
-        return named(args, bag);
+        return named(args, actor, bag);
     }
     if args.is_broken(&["ctx", "tenant", "env"]) {
         return None;
@@ -73,7 +90,7 @@ pub(crate) fn find(
             Some(Scope::Context(source))
         }
         Some(Scope::Loose(mut loose)) => {
-            if let Some(actor) = &args.actor {
+            if let Some(actor) = actor {
                 check::expression(&actor.value, bag);
                 loose.actor = Some(Source::of(&actor.value));
             }
@@ -86,7 +103,7 @@ pub(crate) fn find(
     }
 }
 
-fn named(args: &Args, bag: &mut Bag) -> Option<Scope> {
+fn named(args: &Args, actor: Option<&Keyed<Expr>>, bag: &mut Bag) -> Option<Scope> {
     if let Some(ctx) = &args.ctx {
         for other in [&args.tenant, &args.env].into_iter().flatten() {
             bag.push(
@@ -113,7 +130,7 @@ fn named(args: &Args, bag: &mut Bag) -> Option<Scope> {
         }
     }
     let (tenant, env) = (args.tenant.as_ref()?, args.env.as_ref()?);
-    for value in [Some(tenant), Some(env), args.actor.as_ref()].into_iter().flatten() {
+    for value in [Some(tenant), Some(env), actor].into_iter().flatten() {
         check::expression(&value.value, bag);
     }
     Some(Scope::Loose(Box::new(Loose {
@@ -121,7 +138,7 @@ fn named(args: &Args, bag: &mut Bag) -> Option<Scope> {
         env: Source::of(&env.value),
         request_id: None,
         trace_id: None,
-        actor: args.actor.as_ref().map(|actor| Source::of(&actor.value)),
+        actor: actor.map(|actor| Source::of(&actor.value)),
     })))
 }
 
@@ -192,7 +209,7 @@ fn of_the_impl(defaults: &Args, has_receiver: bool, bag: &mut Bag) -> Option<Sco
     }
     // What is wrong with the defaults themselves is reported once, where the block is checked.
     let mut seen = Bag::default();
-    let scope = named(defaults, &mut seen);
+    let scope = named(defaults, defaults.actor.as_ref(), &mut seen);
     if scope.is_none() && bag.is_empty() {
         bag.push_bag(seen);
     }

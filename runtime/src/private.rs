@@ -230,7 +230,7 @@ pub trait Fallbacks<'a, T> {
     fn dataset_event_code_literal(&self, _code: Code) -> Option<Code> {
         None
     }
-    fn code_by<F>(&self, _code: F) -> Option<Code> {
+    fn dataset_event_code_by<F>(&self, _code: F) -> Option<Code> {
         None
     }
     fn dataset_event_value(&self) -> Option<&'a T>;
