@@ -225,6 +225,8 @@ impl Model {
             TokenStream::new()
         };
         quote! {
+            // A context that the body does not use may be called `_ctx`.
+            #[allow(clippy::used_underscore_binding)]
             let mut #call = #enter;
             #captures
             #admission
