@@ -100,3 +100,17 @@ fn errors_in_a_body_stand_on_their_own_line() {
         assert!(text.contains(&place), "{case}: expected {place} in\n{text}");
     }
 }
+
+#[test]
+fn the_first_step_of_the_readme_is_the_one_that_compiles() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("../README.md")).unwrap();
+    let case = std::fs::read_to_string(root.join("cases/pass/first-step.rs")).unwrap();
+    let block = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let lines: Vec<&str> = block.lines().map(|line| line.split("  //").next().unwrap().trim()).collect();
+    assert_eq!(lines.len(), 4, "README starts with the four lines of code: {lines:?}");
+    for line in lines {
+        let is_there = case.lines().any(|of_case| of_case.trim() == line);
+        assert!(is_there, "README shows a line that cases/pass/first-step.rs does not have: {line}");
+    }
+}

@@ -44,8 +44,7 @@ pub enum OpenError {
     /// The signing key could not be read or made.
     Key(KeyError),
     /// The log is shorter than its newest checkpoint, or than its journal saw it durable: no crash does
-    /// that. Open it with
-    /// [`accept_loss`](crate::LedgerOptions::accept_loss) to go on with what is left.
+    /// that. Open it with [`accept_loss`](crate::LedgerOptions::accept_loss) to go on with what is left.
     LogShorterThanCheckpoint {
         /// The number of the newest checkpoint.
         checkpoint: u64,
@@ -181,11 +180,6 @@ pub enum LedgerError {
     },
     /// The ledger is closed.
     Closed,
-    /// The index could not catch up.
-    Index {
-        /// What was attempted, on what, and why it failed.
-        reason: String,
-    },
     /// This process was forked after the ledger was opened; open one of its own.
     Forked,
 }
@@ -196,7 +190,6 @@ impl LedgerError {
         match self {
             Self::Failed { .. } => "ledger.failed",
             Self::Closed => "ledger.closed",
-            Self::Index { .. } => "ledger.index",
             Self::Forked => "ledger.forked",
         }
     }
@@ -209,7 +202,6 @@ impl fmt::Display for LedgerError {
                 write!(f, "the ledger failed and must be opened again: {reason}")
             }
             Self::Closed => f.write_str("the ledger is closed"),
-            Self::Index { reason } => write!(f, "the index could not catch up with the log: {reason}"),
             Self::Forked => {
                 f.write_str("this process was forked after the ledger was opened; open one of its own")
             }

@@ -187,7 +187,8 @@ impl Ledger {
         ContextBuilder::new(tenant, env, Some(Arc::clone(&self.owner.shared)))
     }
 
-    /// Waits until every call that has returned is in the log, durable, and the index has read it.
+    /// Waits until every call that has returned is in the log, durable, and the index has read it. A failing
+    /// index is not waited for: reads scan what it lacks.
     ///
     /// # Errors
     ///

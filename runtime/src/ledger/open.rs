@@ -81,7 +81,10 @@ fn open_in_memory(
 ) -> Result<Ledger, OpenError> {
     let is_new = storage.read(IDENTITY_NAME).ok().flatten().is_none();
     let mut secret = [0; 32];
-    let _ = getrandom::fill(&mut secret);
+    getrandom::fill(&mut secret).map_err(|error| OpenError::Io {
+        attempted: "get random bytes for the ledger's secret".to_owned(),
+        source: std::io::Error::other(error),
+    })?;
     let site = Site {
         ledger_id: options.fixed.as_ref().map_or_else(new_ledger_id, |fixed| fixed.ledger_id),
         storage,

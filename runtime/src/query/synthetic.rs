@@ -12,18 +12,19 @@ use crate::log::line::{genesis, hash_line};
 use crate::log::storage::{MemoryStorage, Storage};
 use crate::log::{LogPosition, segment_name};
 
-/// A generator that is the same everywhere (splitmix64), seeded from `DATASET_EVENTS_SEED` or the clock.
+/// A generator that is the same everywhere (splitmix64), seeded from `DATASET_EVENTS_TEST_SEED` or the clock.
 pub(crate) struct Random(u64);
 
 impl Random {
     /// The seed is printed, so that a failure can be run again.
     pub(crate) fn new() -> Self {
-        let seed = std::env::var("DATASET_EVENTS_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = std::env::var("DATASET_EVENTS_TEST_SEED").ok();
+        let seed = seed.map(|seed| seed.parse().expect("DATASET_EVENTS_TEST_SEED is a number"));
         let seed = seed.unwrap_or_else(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
             now.as_nanos() as u64
         });
-        println!("DATASET_EVENTS_SEED={seed}");
+        println!("DATASET_EVENTS_TEST_SEED={seed}");
         Self(seed)
     }
 

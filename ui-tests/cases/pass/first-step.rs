@@ -1,9 +1,10 @@
-//! The first step of the design, as it is written there: one line in `main`, one attribute, in a program
-//! whose signatures and error types stay as they are.
+//! The first step as README shows it, to the letter, in a program whose signatures and error types stay as
+//! they are.
 
-use dataset_events::{Env, Ledger, TenantId, dataset_event};
+use dataset_events::TenantId;
 
-const ENV: Env = Env::from_static("dev");
+use dataset_events::{Env, Ledger, dataset_event};
+const ENV: Env = Env::from_static("prod");
 
 struct Orders {
     tenant: TenantId,
