@@ -45,12 +45,12 @@ pub struct Failed;
 #[derive(Clone, Copy)]
 pub(crate) struct Tenant<'a> {
     ledger: &'a LedgerShared,
-    tenant_id: &'a str,
+    tenant_id: &'a [u8],
 }
 
 impl Tenant<'_> {
     fn key(self) -> Option<[u8; 32]> {
-        Some(self.ledger.tenant_key(self.tenant_id))
+        Some(self.ledger.tenant_key(std::str::from_utf8(self.tenant_id).ok()?))
     }
 }
 
@@ -117,11 +117,35 @@ impl<'a> Sink<'a> {
         self.tenant
     }
 
+    /// Writes a name between the separator before it and the colon behind it.
+    #[inline]
+    fn put_key(&mut self, before: &[u8; 2], name: &str) -> Result<(), Failed> {
+        let len = name.len() + before.len() + 2;
+        if self.overflow.is_none() && self.section.len() + len <= MAX_SECTION_BYTES {
+            self.section.reserve(len);
+            self.section.extend_from_slice(before);
+            self.section.extend_from_slice(name.as_bytes());
+            self.section.extend_from_slice(b"\":");
+            return Ok(());
+        }
+        self.put_beyond(before)?;
+        self.put_beyond(name.as_bytes())?;
+        self.put_beyond(b"\":")
+    }
+
     /// Writes a value; one that fails or panics leaves the marker instead.
     fn value(&mut self, value: &dyn Capture) {
         let start = self.section.len();
         let captured = catch_unwind(AssertUnwindSafe(|| value.capture(self)));
-        if matches!(captured, Ok(Ok(()))) || self.is_exhausted() {
+        if !matches!(captured, Ok(Ok(()))) {
+            self.roll_back(start);
+        }
+    }
+
+    /// Puts the marker in the place of a value that began at `start`.
+    #[cold]
+    fn roll_back(&mut self, start: usize) {
+        if self.is_exhausted() {
             return;
         }
         // Once the section is only hashed there is nothing to roll back.
@@ -171,8 +195,7 @@ impl io::Write for Sink<'_> {
 }
 
 fn tenant_of<'a>(ledger: Option<&'a LedgerShared>, head: &'a [u8], tenant_len: u8) -> Option<Tenant<'a>> {
-    let tenant_id = std::str::from_utf8(head.get(..usize::from(tenant_len))?).ok()?;
-    Some(Tenant { ledger: ledger?, tenant_id })
+    Some(Tenant { ledger: ledger?, tenant_id: head.get(..usize::from(tenant_len))? })
 }
 
 /// Writes the inputs of a site.
@@ -203,15 +226,23 @@ fn write_fields(
     values: &[&dyn Capture],
 ) {
     let mut sink = Sink::new(section, tenant);
-    let mut before = b"{\"";
-    for (field, value) in fields.iter().zip(values) {
-        // A failed write here means that even the hash is complete; nothing more is taken.
-        let key = sink.put(before).and_then(|()| sink.put(field.name.as_bytes()));
-        if key.and_then(|()| sink.put(b"\":")).is_err() {
-            break;
+    let mut next = 0;
+    let mut start = 0;
+    // One guard for all fields; it is taken again behind one that panicked.
+    let write = |sink: &mut Sink<'_>, next: &mut usize, start: &mut usize| -> Result<(), Failed> {
+        while let (Some(field), Some(value)) = (fields.get(*next), values.get(*next)) {
+            sink.put_key(if *next == 0 { b"{\"" } else { b",\"" }, field.name)?;
+            *start = sink.section.len();
+            *next += 1;
+            if value.capture(sink).is_err() {
+                sink.roll_back(*start);
+            }
         }
-        before = b",\"";
-        sink.value(*value);
+        Ok(())
+    };
+    // A failed key means that even the hash is complete; nothing more is taken.
+    while catch_unwind(AssertUnwindSafe(|| write(&mut sink, &mut next, &mut start))).is_err() {
+        sink.roll_back(start);
     }
     let _ = sink.put(b"}");
     sink.close();
