@@ -8,6 +8,7 @@ use crate::event::ActorType;
 use crate::ids::{
     AuthSubject, Env, InvalidId, InvalidIdReason, RequestId, Scope, SpanId, TenantId, TraceId, UserId,
 };
+use crate::journal::record;
 use crate::ledger::LedgerShared;
 
 /// Which ids of a context were missing and made up. A bit set.
@@ -53,6 +54,8 @@ pub(crate) struct ContextInner {
     /// Tenant, env, and the canonical bytes of `"actor":..` to `"trace_id":..`: copied into every record
     /// as they are.
     pub(crate) prefix: Box<[u8]>,
+    /// What the prefix brings to the checksum of each of those records.
+    pub(crate) prefix_sum: u64,
 }
 
 impl RequestContext {
@@ -329,6 +332,7 @@ impl ContextBuilder {
                 parent_span_id: self.parent_span_id,
                 synthesized,
                 ledger: self.ledger.map(|binding| binding.0),
+                prefix_sum: record::prefix_sum(&prefix),
                 prefix: prefix.into_boxed_slice(),
             }),
         })

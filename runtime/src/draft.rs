@@ -15,7 +15,7 @@ use crate::event::{ActorType, Outcome};
 use crate::id_source::{self, IdSource};
 use crate::ids::{Env, EventId, RequestId, SpanId, TenantId, TraceId, UserId};
 use crate::journal::lease;
-use crate::journal::record::{Kind, NO_ITEMS, Record, flag};
+use crate::journal::record::{Kind, NO_ITEMS, Record, flag, prefix_sum};
 use crate::ledger::waiters::{DurableSlot, Settled};
 use crate::ledger::{LedgerShared, Refused};
 use crate::pending;
@@ -58,6 +58,10 @@ pub(crate) struct End<'a> {
     pub(crate) items: Option<u64>,
 }
 
+/// What an attempt says of its end.
+const UNFINISHED: End<'static> =
+    End { outcome: Outcome::Interrupted, code: None, message: None, items: None };
+
 /// One call while it runs.
 pub(crate) struct CallState {
     pub(crate) ledger: Option<Arc<LedgerShared>>,
@@ -75,6 +79,8 @@ pub(crate) struct CallState {
     pub(crate) surface_len: u8,
     /// Tenant, env, the context's part of the line, surface.
     pub(crate) head: Vec<u8>,
+    /// [`prefix_sum`] of the head without its surface.
+    prefix_sum: u64,
     /// A complete JSON object, or empty.
     pub(crate) input: Vec<u8>,
     /// A complete JSON object, or empty.
@@ -167,6 +173,7 @@ impl CallState {
             env_len: 0,
             surface_len: 0,
             head: Vec::with_capacity(512),
+            prefix_sum: 0,
             input: Vec::with_capacity(256),
             output: Vec::with_capacity(256),
             source_refs: Vec::new(),
@@ -189,6 +196,7 @@ impl CallState {
                 self.tenant_len = context.scope.tenant_id.as_str().len() as u8;
                 self.env_len = context.scope.env.as_str().len() as u8;
                 self.head.extend_from_slice(&context.prefix);
+                self.prefix_sum = context.prefix_sum;
                 self.trace_id = context.trace_id;
                 self.synthesized = context.synthesized.0;
                 self.parent_span_id = match parent {
@@ -206,6 +214,7 @@ impl CallState {
                 self.head.extend_from_slice(env.as_bytes());
                 let parent = parent.filter(|parent| self.is_of_scope_of(parent));
                 self.fill_loose(loose, parent);
+                self.prefix_sum = prefix_sum(&self.head);
             }
         }
         self.head.extend_from_slice(operation.surface.as_bytes());
@@ -294,6 +303,7 @@ impl CallState {
     }
 
     /// The record of this call.
+    #[inline(always)]
     pub(crate) fn record<'a>(&'a self, kind: Kind, end: &End<'a>) -> Record<'a> {
         let (code, is_retryable) = end.code.unwrap_or_default();
         Record {
@@ -315,6 +325,7 @@ impl CallState {
             env_len: self.env_len,
             surface_len: self.surface_len,
             head: &self.head,
+            prefix_sum: Some(self.prefix_sum),
             code: code.as_bytes(),
             message: end.message.unwrap_or_default().as_bytes(),
             source_refs: &self.source_refs,
@@ -325,19 +336,20 @@ impl CallState {
     }
 
     fn attempt_record(&self) -> Record<'_> {
-        self.record(
-            Kind::Attempt,
-            &End { outcome: Outcome::Interrupted, code: None, message: None, items: None },
-        )
+        self.record(Kind::Attempt, &UNFINISHED)
     }
 
     /// Publishes the attempt of an `intent` call. After the inputs were captured, before the body.
     ///
     /// An attempt that finds no room is let go: its completion is self-contained.
     pub(crate) fn attempt(&mut self) {
-        let Some(ledger) = &self.ledger else { return };
-        let is_taken = ledger.publish(&mut self.attempt_record(), true).is_ok();
-        self.has_attempt = is_taken;
+        self.has_attempt = lease::attempt_call(self, &UNFINISHED) || self.attempt_slowly();
+    }
+
+    #[cold]
+    fn attempt_slowly(&self) -> bool {
+        let Some(ledger) = &self.ledger else { return false };
+        ledger.publish(&mut self.attempt_record(), true).is_ok()
     }
 
     /// Publishes the attempt of a `durable` call and begins to wait for its fsync.

@@ -227,8 +227,18 @@ impl Arena {
     }
 
     /// Writes and publishes a record behind the last one; `None` when the block has no room.
-    #[inline]
     pub(crate) fn append(
+        &self,
+        open: &mut OpenBlock,
+        record: &mut Record<'_>,
+        clock: &Clock,
+    ) -> Option<Place> {
+        self.append_here(open, record, clock)
+    }
+
+    /// [`append`](Self::append) as a part of its caller, which then need not build the record in memory.
+    #[inline(always)]
+    pub(crate) fn append_here(
         &self,
         open: &mut OpenBlock,
         record: &mut Record<'_>,

@@ -101,20 +101,23 @@ pub(crate) fn finish_call(state: Box<CallState>, end: &End<'_>) -> Result<(), Bo
     let _ = LEASES.try_with(|leases| {
         let mut leases = leases.try_borrow_mut().ok()?;
         let lease = leases.first_mut()?;
-        let call = state.as_mut()?;
-        let is_plain = call.ledger.as_ref().is_some_and(|ledger| Arc::ptr_eq(ledger, &lease.ledger))
-            && lease.ledger.is_plainly_open();
-        let block = lease.block.as_mut().filter(|_| is_plain)?;
-        let mut record = call.record(Kind::Completion, end);
-        if record.len() > MAX_SMALL_RECORD_BYTES {
-            return None;
-        }
-        lease.ledger.arena.append(block, &mut record, &lease.ledger.clock)?;
-        call.clear();
-        lease.take_back(state.take()?);
+        lease.append_at_once(state.as_ref()?, Kind::Completion, end)?;
+        let mut state = state.take()?;
+        state.clear();
+        lease.take_back(state);
         Some(())
     });
     state.map_or(Ok(()), Err)
+}
+
+/// Writes the attempt of a call, when that can be done at once; false when it cannot.
+#[inline]
+pub(crate) fn attempt_call(state: &CallState, end: &End<'_>) -> bool {
+    let is_written = LEASES.try_with(|leases| {
+        let mut leases = leases.try_borrow_mut().ok()?;
+        leases.first_mut()?.append_at_once(state, Kind::Attempt, end)
+    });
+    matches!(is_written, Ok(Some(())))
 }
 
 /// Gives up this thread's lease of a ledger.
@@ -174,6 +177,20 @@ impl Lease {
         if self.pool.len() < POOL {
             self.pool.push(state);
         }
+    }
+
+    /// Writes the record of a call of this lease's ledger into the block at hand, if it has one and
+    /// nothing speaks against it.
+    #[inline(always)]
+    fn append_at_once(&mut self, call: &CallState, kind: Kind, end: &End<'_>) -> Option<()> {
+        let is_plain = call.ledger.as_ref().is_some_and(|ledger| Arc::ptr_eq(ledger, &self.ledger))
+            && self.ledger.is_plainly_open();
+        let block = self.block.as_mut().filter(|_| is_plain)?;
+        let mut record = call.record(kind, end);
+        if record.len() > MAX_SMALL_RECORD_BYTES {
+            return None;
+        }
+        self.ledger.arena.append_here(block, &mut record, &self.ledger.clock).map(|_| ())
     }
 
     /// Writes a record of at most 16 KiB; `None` when no block is to be had.

@@ -496,6 +496,7 @@ pub(crate) fn encode_own(own: &OwnEvent<'_>, clock: &Clock, ids: &IdSource) -> V
         env_len: own.env.len() as u8,
         surface_len: own.surface.len() as u8,
         head: &head,
+        prefix_sum: None,
         code: own.code.as_bytes(),
         message: b"",
         source_refs: b"",
