@@ -1,7 +1,10 @@
 //! Annotated functions of every guarantee, sync and async, with every way to end.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use dataset_events::{ErrorCode, EventId, LedgerUnavailable, RequestContext, dataset_event};
@@ -22,7 +25,7 @@ pub enum Ending {
     Denied,
     /// By panic.
     Panic,
-    /// It waits once; who polls it drops it then. As a sync call: with a value.
+    /// It waits until it is dropped. As a sync call: with a value.
     Wait,
 }
 
@@ -105,50 +108,99 @@ fn outcome_of(result: Result<u64, CallError>) -> &'static str {
     }
 }
 
-/// Polls a future until it has begun its body and waits there, or has ended; then drops it.
-fn poll_and_drop(mut future: LocalBoxFuture<'_, Result<u64, CallError>>, slot: &Slot) -> &'static str {
-    let waker = Waker::noop();
+/// A call that waits inside its body.
+type Waiting = LocalBoxFuture<'static, Result<u64, CallError>>;
+
+/// Polls a call until it waits inside its body; the result if it ends before that.
+fn poll_into_body(future: &mut Waiting, slot: &Slot) -> Option<Result<u64, CallError>> {
     loop {
-        match future.as_mut().poll(&mut Context::from_waker(waker)) {
-            Poll::Ready(_) => return "ok",
-            Poll::Pending if slot.get().is_some() => return "cancelled",
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => return Some(result),
+            Poll::Pending if slot.get().is_some() => return None,
             // A `durable` call waits for its attempt first.
             Poll::Pending => std::thread::yield_now(),
         }
     }
 }
 
-/// Makes one call out of `numbers`, and says when its body began and when it returned.
-pub fn any_call(ctx: &RequestContext, numbers: &mut Numbers) {
-    const SIZES: [usize; 8] = [0, 10, 40, 40, 100, 300, 1_000, 20_000];
-    const ENDINGS: [Ending; 8] = [
-        Ending::Ok,
-        Ending::Ok,
-        Ending::Ok,
-        Ending::Ok,
-        Ending::Error,
-        Ending::Denied,
-        Ending::Panic,
-        Ending::Wait,
-    ];
-    let ending = ENDINGS[numbers.below(8) as usize];
-    let text = "x".repeat(SIZES[numbers.below(8) as usize]);
-    let n = numbers.number();
-    let slot = Slot::default();
-    let which = numbers.below(6);
-    let returned = catch_unwind(AssertUnwindSafe(|| {
-        let future: LocalBoxFuture<'_, _> = match which {
-            0 => return outcome_of(recorded(ctx, n, &text, &slot, ending)),
-            1 => return outcome_of(intent(ctx, n, &text, &slot, ending)),
-            2 => return outcome_of(durable(ctx, n, &text, &slot, ending)),
-            3 => Box::pin(recorded_async(ctx, n, &text, &slot, ending)),
-            4 => Box::pin(intent_async(ctx, n, &text, &slot, ending)),
-            _ => Box::pin(durable_async(ctx, n, &text, &slot, ending)),
-        };
-        if ending == Ending::Wait { poll_and_drop(future, &slot) } else { outcome_of(block_on(future)) }
-    }));
-    // A refused `durable` call never began: no report, no claim.
-    if let Some(event_id) = slot.get() {
-        say_returned(event_id, returned.unwrap_or("panic"));
+/// At most this many calls of a thread wait inside their bodies: what a kill finds there.
+const MAX_WAITING: usize = 4;
+
+/// Makes calls, one thread's.
+#[derive(Default)]
+pub struct Caller {
+    waiting: VecDeque<(EventId, Waiting)>,
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").field("waiting", &self.waiting.len()).finish()
+    }
+}
+
+impl Caller {
+    /// Makes one call out of `numbers`, and says when its body began and when it returned. One that waits
+    /// is dropped some calls later.
+    pub fn call(&mut self, ctx: &RequestContext, numbers: &mut Numbers) {
+        const SIZES: [usize; 8] = [0, 10, 40, 40, 100, 300, 1_000, 20_000];
+        const ENDINGS: [Ending; 8] = [
+            Ending::Ok,
+            Ending::Ok,
+            Ending::Ok,
+            Ending::Wait,
+            Ending::Error,
+            Ending::Denied,
+            Ending::Panic,
+            Ending::Wait,
+        ];
+        let ending = ENDINGS[numbers.below(8) as usize];
+        let text = "x".repeat(SIZES[numbers.below(8) as usize]);
+        let n = numbers.number();
+        let slot = Rc::<Slot>::default();
+        let which = numbers.below(6);
+        if which >= 3 && ending == Ending::Wait {
+            return self.wait(future(which, ctx, n, text, &slot, ending), &slot);
+        }
+        let returned = catch_unwind(AssertUnwindSafe(|| match which {
+            0 => recorded(ctx, n, &text, &slot, ending),
+            1 => intent(ctx, n, &text, &slot, ending),
+            2 => durable(ctx, n, &text, &slot, ending),
+            which => block_on(future(which, ctx, n, text, &slot, ending)),
+        }));
+        // A refused `durable` call never began: no report, no claim.
+        if let Some(event_id) = slot.get() {
+            say_returned(event_id, returned.map_or("panic", outcome_of));
+        }
+    }
+
+    fn wait(&mut self, mut future: Waiting, slot: &Slot) {
+        let ended = poll_into_body(&mut future, slot);
+        match (ended, slot.get()) {
+            (None, Some(event_id)) => self.waiting.push_back((event_id, future)),
+            (Some(result), Some(event_id)) => say_returned(event_id, outcome_of(result)),
+            (_, None) => {}
+        }
+        if self.waiting.len() > MAX_WAITING
+            && let Some((event_id, future)) = self.waiting.pop_front()
+        {
+            drop(future);
+            say_returned(event_id, "cancelled");
+        }
+    }
+}
+
+fn future(
+    which: u64,
+    ctx: &RequestContext,
+    n: u64,
+    text: String,
+    slot: &Rc<Slot>,
+    ending: Ending,
+) -> Waiting {
+    let (ctx, slot) = (ctx.clone(), Rc::clone(slot));
+    match which {
+        3 => Box::pin(async move { recorded_async(&ctx, n, &text, &slot, ending).await }),
+        4 => Box::pin(async move { intent_async(&ctx, n, &text, &slot, ending).await }),
+        _ => Box::pin(async move { durable_async(&ctx, n, &text, &slot, ending).await }),
     }
 }

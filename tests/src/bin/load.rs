@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use dataset_events::Ledger;
-use dataset_events_tests::calls::any_call;
+use dataset_events_tests::calls::Caller;
 use dataset_events_tests::child::say_opened;
 use dataset_events_tests::seed::Numbers;
 
@@ -32,9 +32,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let mut numbers = Numbers::new(seed ^ thread << 56);
                 let contexts = [("acme", "prod"), ("acme", "dev"), ("globex", "prod"), ("initech", "prod")]
                     .map(|(tenant, env)| ledger.context(tenant, env).user_id("u_1").build().expect("valid"));
+                let mut caller = Caller::default();
                 loop {
                     let at = numbers.below(contexts.len() as u64) as usize;
-                    any_call(&contexts[at], &mut numbers);
+                    caller.call(&contexts[at], &mut numbers);
                 }
             });
         }
