@@ -161,8 +161,13 @@ fn a_tail_torn_at_any_byte_is_cut_and_recovered_from_the_journal() {
     let after = fs::read(&segment).expect("read the segment");
     let line_ends: Vec<_> = (before..after.len()).filter(|at| after[*at] == b'\n').collect();
     assert!(line_ends.len() >= 10);
-    // Every byte of two lines, and the ends of the others.
-    let cuts = (line_ends[0]..=line_ends[2] + 1).chain(line_ends[3..].iter().map(|end| end + 1));
+    // Around the ends of the first two lines, every 16th byte between, another one each run; and the ends
+    // of the other lines.
+    let shift = seed::of_this_run() as usize;
+    let is_near_an_end = |cut: usize| line_ends[..2].iter().any(|end| cut.abs_diff(*end) <= 8);
+    let two_lines = (line_ends[0]..=line_ends[2] + 1)
+        .filter(|cut| is_near_an_end(*cut) || cut.wrapping_add(shift).is_multiple_of(16));
+    let cuts = two_lines.chain(line_ends[3..].iter().map(|end| end + 1));
     for cut in cuts {
         fs::write(&segment, &after[..cut]).expect("tear the segment");
         fs::write(ledger.join("journal"), &journal).expect("put the journal back");
