@@ -207,7 +207,11 @@ impl CallState {
                 };
             }
             ScopeSource::Loose(loose) => {
-                let (tenant, env) = (loose.tenant_id.as_str(), loose.env.as_str());
+                let (mut tenant, mut env) = (loose.tenant_id.as_str(), loose.env.as_str());
+                // Half of `$system` is no scope that a reader could name.
+                if tenant.starts_with('$') != env.starts_with('$') {
+                    (tenant, env) = (TenantId::SYSTEM_NAME, TenantId::SYSTEM_NAME);
+                }
                 self.tenant_len = tenant.len() as u8;
                 self.env_len = env.len() as u8;
                 self.head.extend_from_slice(tenant.as_bytes());

@@ -141,6 +141,12 @@ pub(crate) fn trace_id(source: Option<&IdSource>) -> TraceId {
     TraceId::from_bytes(bytes).unwrap_or(const { TraceId::from_bytes([1; 16]).expect("not zero") })
 }
 
+/// A span id.
+pub(crate) fn span_id(source: &IdSource) -> SpanId {
+    SpanId::from_bytes(source.next_u64().to_be_bytes())
+        .unwrap_or(const { SpanId::from_bytes([1; 8]).expect("not zero") })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -366,7 +366,8 @@ impl From<Uuid> for TenantId {
 
 impl TenantId {
     /// The tenant of the ledger's own scope. No text that a user can pass makes this value.
-    pub(crate) const SYSTEM: Self = Self(Text::Static("$system"));
+    pub(crate) const SYSTEM: Self = Self(Text::Static(Self::SYSTEM_NAME));
+    pub(crate) const SYSTEM_NAME: &'static str = "$system";
 }
 
 impl Env {

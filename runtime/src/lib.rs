@@ -31,6 +31,7 @@ mod schema;
 mod scope;
 mod surface;
 pub mod testing;
+mod trace_parent;
 
 pub use context::{AsEnv, AsTenant, ContextBuilder, HasRequestContext, RequestContext};
 pub use current::{Current, current};
@@ -63,3 +64,4 @@ pub use reader::LedgerReader;
 pub use schema::{event_schema, payload_schema};
 pub use scope::ScopedReader;
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};
+pub use trace_parent::TraceParent;

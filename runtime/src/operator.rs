@@ -75,7 +75,7 @@ impl OperatorReader {
 
     /// Reads one scope.
     pub fn scope(&self, scope: &Scope) -> ScopedReader {
-        ScopedReader::new(self.parts.clone(), scope.clone())
+        ScopedReader::of_operator(self.parts.clone(), scope.clone())
     }
 
     /// Reads `$system`: the ledger's own and unauthenticated events.

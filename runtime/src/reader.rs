@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::ids::{Env, LedgerId, Scope, TenantId};
+use crate::ids::{Env, LedgerId, TenantId};
 use crate::index::log_end;
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::storage::{DiskStorage, Storage};
@@ -49,9 +49,9 @@ impl LedgerReader {
         self.parts.ledger_id
     }
 
-    /// Reads one scope.
+    /// Reads one scope. Never `$system`: that is for the operator.
     pub fn scope(&self, tenant_id: &TenantId, env: &Env) -> ScopedReader {
-        ScopedReader::new(self.parts.clone(), Scope::new(tenant_id.clone(), env.clone()))
+        ScopedReader::of_tenant(self.parts.clone(), tenant_id, env)
     }
 
     /// Reads all scopes. Unlike [`Ledger::operator`](crate::Ledger::operator) it leaves no event behind,

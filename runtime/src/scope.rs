@@ -14,18 +14,24 @@ use crate::query::{EventQuery, ReadError, ReadParts, StoredEvent};
 pub struct ScopedReader {
     pub(crate) parts: ReadParts,
     scope: Scope,
+    /// Whether `$system` may be read.
+    is_operator: bool,
 }
 
 impl Ledger {
-    /// Reads one scope.
+    /// Reads one scope. Never `$system`, wherever its name was had from: that is for the operator.
     pub fn scope(&self, tenant_id: &TenantId, env: &Env) -> ScopedReader {
-        ScopedReader::new(self.read_parts(), Scope::new(tenant_id.clone(), env.clone()))
+        ScopedReader::of_tenant(self.read_parts(), tenant_id, env)
     }
 }
 
 impl ScopedReader {
-    pub(crate) fn new(parts: ReadParts, scope: Scope) -> Self {
-        Self { parts, scope }
+    pub(crate) fn of_tenant(parts: ReadParts, tenant_id: &TenantId, env: &Env) -> Self {
+        Self { parts, scope: Scope::new(tenant_id.clone(), env.clone()), is_operator: false }
+    }
+
+    pub(crate) fn of_operator(parts: ReadParts, scope: Scope) -> Self {
+        Self { parts, scope, is_operator: true }
     }
 
     /// The scope.
@@ -35,7 +41,7 @@ impl ScopedReader {
 
     /// Begins a query of the scope's events; without filters it selects all.
     pub fn events(&self) -> EventQuery {
-        EventQuery::new(self.parts.clone(), self.scope.clone())
+        EventQuery::new(self.parts.clone(), self.scope.clone(), self.is_operator)
     }
 
     /// The newest durable event of the stream; `None` when it has none.

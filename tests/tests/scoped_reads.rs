@@ -2,8 +2,8 @@
 
 use dataset_events::testing::TestLedger;
 use dataset_events::{
-    Code, Env, ErrorCode, Events, LedgerReader, Outcome, ReadError, RebuildError, RequestContext, RequestId,
-    ScopedReader, TenantId, UserId, dataset_event, rebuild_index,
+    ActorType, Code, Env, ErrorCode, Events, LedgerReader, Outcome, ReadError, RebuildError, RequestContext,
+    RequestId, ScopedReader, TenantId, UserId, dataset_event, rebuild_index,
 };
 
 #[derive(Debug)]
@@ -194,4 +194,31 @@ fn a_lost_index_is_built_again_by_opening_and_by_hand() {
     assert!(report.events >= 102 && report.skipped_lines == 0, "{report:?}");
     let error = rebuild_index(directory.parent().unwrap()).unwrap_err();
     assert!(matches!(error, RebuildError::NotALedger { .. }), "{error}");
+}
+
+#[test]
+fn an_unauthenticated_request_is_an_event_of_system_that_only_the_operator_reads() {
+    let ledger = TestLedger::new();
+    let stranger = ledger
+        .ledger()
+        .unauthenticated()
+        .user_id("u_mallory")
+        .auth_subject("issuer|mallory")
+        .actor_type(ActorType::User)
+        .build()
+        .unwrap();
+    assert!(
+        stranger.scope().is_system() && stranger.user_id().is_none() && stranger.auth_subject().is_none()
+    );
+    create(&stranger, "from nobody", true).unwrap();
+    ledger.flush();
+    let by_name = ledger.ledger().scope(stranger.tenant_id(), stranger.env());
+    assert!(matches!(by_name.events().count(), Err(ReadError::OperatorOnly)));
+    assert!(matches!(by_name.events().iter().next(), Some(Err(ReadError::OperatorOnly))));
+    assert!(matches!(by_name.head(), Err(ReadError::OperatorOnly)));
+    let system = ledger.ledger().operator("test").system();
+    let found: Vec<_> = system.events().surface("orders.create").iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].event.actor.as_ref().unwrap().actor_type, ActorType::Anonymous);
+    assert!(!found[0].line.contains("mallory"));
 }

@@ -262,7 +262,7 @@ fn a_log_with_a_gap_is_indexed_as_it_is() {
     let source =
         crate::query::ReadSource::Indexed(Arc::new(IndexFollower::stopped(Arc::new(index), log.end)));
     let parts = crate::query::ReadParts { storage: log.storage.clone(), ledger_id: log.ledger_id, source };
-    let reader = crate::ScopedReader::new(parts, scope);
+    let reader = crate::ScopedReader::of_operator(parts, scope);
     assert_eq!(reader.events().count().unwrap(), 6);
     assert_eq!(reader.events().since(0).newest_first().page(3).unwrap().next, Some(6));
 }

@@ -26,7 +26,7 @@ pub(crate) use self::options::{Fixed, Memory};
 pub use self::options::{LedgerOptions, OnUnavailable};
 pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
 use crate::context::ContextBuilder;
-use crate::ids::{Env, InvalidId, LedgerId, TenantId};
+use crate::ids::{Env, InvalidId, LedgerId, RequestId, SpanId, TenantId, TraceId};
 use crate::index::{IndexFollower, IndexWait};
 use crate::journal::lock::LockFile;
 use crate::log::storage::Storage;
@@ -185,6 +185,48 @@ impl Ledger {
         E: TryInto<Env, Error: Into<InvalidId>>,
     {
         ContextBuilder::new(tenant, env, Some(Arc::clone(&self.owner.shared)))
+    }
+
+    /// Begins a context for a request that has no valid identity: its events are of `$system`, which the
+    /// operator reads and no tenant does. This is the only way there.
+    ///
+    /// The actor is `anonymous`; a user id, a subject or another type of actor that is set is not kept,
+    /// because nobody vouches for it. Once the request is authenticated, build a second context for its scope
+    /// with the same ids; ids that had to be made up stay marked with
+    /// [`synthesized_request_id`](ContextBuilder::synthesized_request_id) and
+    /// [`synthesized_trace_id`](ContextBuilder::synthesized_trace_id).
+    ///
+    /// `$system` has one stream for everybody: bound how many such events a second a stranger can cause.
+    ///
+    /// ```
+    /// # use dataset_events::testing::TestLedger;
+    /// # let test = TestLedger::new();
+    /// # let ledger = test.ledger();
+    /// let request_id = ledger.new_request_id();
+    /// let stranger = ledger.unauthenticated().synthesized_request_id(request_id.clone()).build()?;
+    /// assert!(stranger.scope().is_system());
+    /// let known = ledger.context("acme", "prod").synthesized_request_id(request_id).build()?;
+    /// assert!(known.is_request_id_synthesized());
+    /// # Ok::<_, dataset_events::InvalidId>(())
+    /// ```
+    pub fn unauthenticated(&self) -> ContextBuilder {
+        ContextBuilder::unauthenticated(Arc::clone(&self.owner.shared))
+    }
+
+    /// Makes up a request id: 32 hexadecimal digits.
+    pub fn new_request_id(&self) -> RequestId {
+        crate::id_source::request_id(Some(&self.owner.shared.id_source))
+    }
+
+    /// Makes up a trace id.
+    pub fn new_trace_id(&self) -> TraceId {
+        crate::id_source::trace_id(Some(&self.owner.shared.id_source))
+    }
+
+    /// Makes up a span id: for what is sent on where no annotated call runs. Where one runs, its span is
+    /// [`current().span_id()`](crate::Current::span_id).
+    pub fn new_span_id(&self) -> SpanId {
+        crate::id_source::span_id(&self.owner.shared.id_source)
     }
 
     /// Waits until every call that has returned is in the log, durable, and the index has read it. A failing

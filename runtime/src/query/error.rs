@@ -32,6 +32,8 @@ pub enum ReadError {
         /// Its sequence number.
         seq: u64,
     },
+    /// `$system` was asked for by its tenant and env. Read it with [`Ledger::operator`](crate::Ledger::operator).
+    OperatorOnly,
     /// A line is not an event of a form that this version reads. Reading can go on behind it.
     Unreadable {
         /// Where the line lies.
@@ -69,6 +71,9 @@ impl fmt::Display for ReadError {
             Self::NotTheEvent { position, scope, seq } => {
                 write!(f, "read event {seq} of {scope}: {position} holds something else; run `verify`")
             }
+            Self::OperatorOnly => f.write_str(
+                "read the scope `$system`: it is for the operator; use `ledger.operator(reason).system()`",
+            ),
             Self::Unreadable { position, .. } => write!(f, "read the event at {position}: run `verify`"),
         }
     }
@@ -79,7 +84,7 @@ impl std::error::Error for ReadError {
         match self {
             Self::Log { source, .. } => Some(source),
             Self::Unreadable { source, .. } => Some(source),
-            Self::NotALedger { .. } | Self::NotTheEvent { .. } => None,
+            Self::NotALedger { .. } | Self::NotTheEvent { .. } | Self::OperatorOnly => None,
         }
     }
 }

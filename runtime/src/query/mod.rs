@@ -80,11 +80,21 @@ struct Selection {
     filter: Filter,
     is_newest_first: bool,
     limit: usize,
+    /// A tenant's query cannot read `$system`.
+    is_operator: bool,
 }
 
 impl Selection {
-    fn new(parts: ReadParts, scope: Option<Scope>) -> Self {
-        Self { parts, scope, filter: Filter::default(), is_newest_first: false, limit: usize::MAX }
+    fn new(parts: ReadParts, scope: Option<Scope>, is_operator: bool) -> Self {
+        let filter = Filter::default();
+        Self { parts, scope, filter, is_newest_first: false, limit: usize::MAX, is_operator }
+    }
+
+    fn hits(self) -> Result<Hits, ReadError> {
+        if !self.is_operator && self.scope.as_ref().is_none_or(Scope::is_system) {
+            return Err(ReadError::OperatorOnly);
+        }
+        Hits::new(&self.parts, self.scope, self.filter, self.is_newest_first)
     }
 
     fn iter(self) -> Events {
@@ -104,7 +114,7 @@ impl Selection {
     }
 
     fn count(self) -> Result<u64, ReadError> {
-        Hits::new(&self.parts, self.scope, self.filter, self.is_newest_first)?.count()
+        self.hits()?.count()
     }
 }
 
@@ -215,8 +225,8 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    pub(crate) fn new(parts: ReadParts, scope: Scope) -> Self {
-        Self { selection: Selection::new(parts, Some(scope)) }
+    pub(crate) fn new(parts: ReadParts, scope: Scope, is_operator: bool) -> Self {
+        Self { selection: Selection::new(parts, Some(scope), is_operator) }
     }
 
     query_setters!();
@@ -264,7 +274,7 @@ pub struct OperatorQuery {
 
 impl OperatorQuery {
     pub(crate) fn new(parts: ReadParts) -> Self {
-        Self { selection: Selection::new(parts, None) }
+        Self { selection: Selection::new(parts, None, true) }
     }
 
     query_setters!();
@@ -337,13 +347,10 @@ impl Iterator for Events {
         let mut hits = match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return None,
             State::Reading(hits) => hits,
-            State::Pending(selection) => {
-                let Selection { parts, scope, filter, is_newest_first, .. } = *selection;
-                match Hits::new(&parts, scope, filter, is_newest_first) {
-                    Ok(hits) => Box::new(hits),
-                    Err(error) => return Some(Err(error)),
-                }
-            }
+            State::Pending(selection) => match selection.hits() {
+                Ok(hits) => Box::new(hits),
+                Err(error) => return Some(Err(error)),
+            },
         };
         match hits.next() {
             Ok(Some((position, line))) => {

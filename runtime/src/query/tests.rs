@@ -168,7 +168,7 @@ fn compare(log: &SyntheticLog, random: &mut Random, ways: &[(&str, &ReadParts)],
         let expected = oracle.select(of.as_ref(), &wanted);
         selected += expected.len();
         for (way, parts) in ways {
-            let selection = || wanted.apply(Selection::new((*parts).clone(), of.clone()));
+            let selection = || wanted.apply(Selection::new((*parts).clone(), of.clone(), true));
             assert_eq!(positions(selection().iter()), expected, "{way}: {of:?} {wanted:?}");
             assert_eq!(selection().count().unwrap(), expected.len() as u64, "{way}: {of:?} {wanted:?}");
         }
@@ -214,7 +214,7 @@ fn pages_in_both_directions_are_the_whole_cut_into_pieces() {
     let (parts, follower) = indexed(&log);
     assert_eq!(follower.wait_for(log.end, soon()), IndexWait::Reached);
     for parts in [parts, scanned(&log)] {
-        let reader = ScopedReader::new(parts.clone(), scope("acme", "prod"));
+        let reader = ScopedReader::of_operator(parts.clone(), scope("acme", "prod"));
         for query in [reader.events().surface("chat.*"), reader.events().surface("chat.*").newest_first()] {
             let whole = positions(query.clone().iter());
             assert!(whole.len() > 20);
@@ -283,7 +283,7 @@ fn hostile_filters_are_plain_data() {
     let (parts, follower) = indexed(&log);
     assert_eq!(follower.wait_for(log.end, soon()), IndexWait::Reached);
     for parts in [parts, scanned(&log)] {
-        let reader = ScopedReader::new(parts, scope("acme", "prod"));
+        let reader = ScopedReader::of_operator(parts, scope("acme", "prod"));
         for hostile in
             ["", "%", "' OR 1=1 --", "../../etc", "a\0b", "\u{202e}", "chat.\n", "[a-z]*", "**.\\*"]
         {
@@ -312,7 +312,7 @@ fn a_line_of_another_scope_is_withheld_and_the_index_built_again() {
     let lines = log.all_lines();
     let swapped = lines[1].1.clone() + "\n" + &lines[0].1 + "\n";
     log.storage.open("log/00000001.ndjson", false).unwrap().write_all_at(0, swapped.as_bytes()).unwrap();
-    let reader = ScopedReader::new(parts, ours.clone());
+    let reader = ScopedReader::of_operator(parts, ours.clone());
     let error = reader.events().iter().next().unwrap().unwrap_err();
     assert!(matches!(error, ReadError::NotTheEvent { seq: 1, .. }), "{error}");
     assert_eq!(follower.wait_for(log.end, soon()), IndexWait::Reached);
