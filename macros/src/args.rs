@@ -51,6 +51,7 @@ pub(crate) struct Args {
     pub(crate) error_code: Option<Keyed<Expr>>,
     pub(crate) error_message: Option<Keyed<()>>,
     pub(crate) fails: Option<Keyed<Expr>>,
+    pub(crate) cannot_fail: Option<Keyed<LitStr>>,
     pub(crate) guarantee: Option<Keyed<LitStr>>,
     pub(crate) ends: Option<Keyed<LitStr>>,
     pub(crate) krate: Option<Keyed<Path>>,
@@ -58,7 +59,7 @@ pub(crate) struct Args {
     broken: Vec<String>,
 }
 
-pub(crate) const ACCEPTED: [&str; 17] = [
+pub(crate) const ACCEPTED: [&str; 18] = [
     "surface",
     "access",
     "ctx",
@@ -71,6 +72,7 @@ pub(crate) const ACCEPTED: [&str; 17] = [
     "error_code",
     "error_message",
     "fails",
+    "cannot_fail",
     "guarantee",
     "ends",
     "crate",
@@ -148,6 +150,7 @@ impl Args {
             "error_code" => set(&mut self.error_code, key, input, bag, expression),
             "error_message" => set(&mut self.error_message, key, input, bag, flag),
             "fails" => set(&mut self.fails, key, input, bag, expression),
+            "cannot_fail" => set(&mut self.cannot_fail, key, input, bag, text),
             "guarantee" => set(&mut self.guarantee, key, input, bag, text),
             "ends" => set(&mut self.ends, key, input, bag, text),
             "crate" => set(&mut self.krate, key, input, bag, absolute_path),
@@ -212,6 +215,7 @@ fn example_of(key: &str) -> &'static str {
         "actor" => "actor = self.user",
         "error_code" => "error_code = \"engine.reason\"",
         "fails" => "fails = |ret| ret.failure()",
+        "cannot_fail" => "cannot_fail = \"reason\"",
         "guarantee" => "guarantee = \"durable\"",
         "ends" => "ends = \"return\"",
         _ => "crate = ::my_reexport",

@@ -100,12 +100,13 @@ pub(crate) fn places(args: &Args, is_method: bool, bag: &mut Bag) {
 
 /// The arguments of an `impl` block.
 pub(crate) fn impl_args(args: &Args, bag: &mut Bag) {
-    let per_method: [(&str, Option<&Ident>); 6] = [
+    let per_method: [(&str, Option<&Ident>); 7] = [
         ("surface", args.surface.as_ref().map(|given| &given.key)),
         ("input", args.input.as_ref().map(|given| &given.key)),
         ("output", args.output.as_ref().map(|given| &given.key)),
         ("source_refs", args.source_refs.as_ref().map(|given| &given.key)),
         ("fails", args.fails.as_ref().map(|given| &given.key)),
+        ("cannot_fail", args.cannot_fail.as_ref().map(|given| &given.key)),
         ("skip", args.skip.as_ref().map(|given| &given.key)),
     ];
     for (name, key) in per_method {
@@ -113,7 +114,7 @@ pub(crate) fn impl_args(args: &Args, bag: &mut Bag) {
         let way = if name == "surface" {
             "write `engine = \"chat\"`: each method becomes the surface `chat.<method>`".to_owned()
         } else {
-            let form = if matches!(name, "fails" | "skip") { " = .." } else { "(..)" };
+            let form = if matches!(name, "fails" | "cannot_fail" | "skip") { " = .." } else { "(..)" };
             format!("write it on the method: `#[dataset_event({name}{form})]`")
         };
         bag.push(key.span(), format!("`{name}` is not supported on an `impl` block"), way);
@@ -569,6 +570,39 @@ pub(crate) fn fails(args: &Args, bag: &mut Bag) {
             "expected a closure with one argument for `fails`",
             "write `fails = |ret| <expr of type Option<Code>>`",
         ),
+    }
+}
+
+/// `cannot_fail`: a reason, and nothing beside it that speaks of a failure.
+pub(crate) fn cannot_fail(args: &Args, own: &Args, bag: &mut Bag) {
+    let Some(given) = &args.cannot_fail else { return };
+    if given.value.value().trim().is_empty() {
+        bag.push(
+            given.value.span(),
+            "the reason of `cannot_fail` is empty",
+            "say why no call can fail: `cannot_fail = \"reads a constant\"`",
+        );
+    }
+    let failures = [
+        own.error_code.as_ref().map(|given| &given.key),
+        own.error_message.as_ref().map(|given| &given.key),
+        own.fails.as_ref().map(|given| &given.key),
+    ];
+    for key in failures.into_iter().flatten() {
+        bag.push(
+            key.span(),
+            format!("`cannot_fail` and `{key}` contradict each other"),
+            format!("keep `cannot_fail`, or remove it and keep `{key}`"),
+        );
+    }
+    if let Some(guarantee) = &args.guarantee
+        && guarantee.value.value() == "durable"
+    {
+        bag.push(
+            given.key.span(),
+            "`cannot_fail` and `guarantee = \"durable\"` contradict each other: the ledger may refuse the call",
+            "remove `cannot_fail`, or use another guarantee",
+        );
     }
 }
 

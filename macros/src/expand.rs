@@ -91,7 +91,8 @@ fn block(tokens: TokenStream, span: Span) -> TokenStream {
 
 /// The entry in the registry. Inside the function, so that `#[cfg]` covers both.
 fn site(site: &Site, private: &TokenStream) -> TokenStream {
-    let Site { surface, access, guarantee, function, inputs, outputs, source_refs, codes, skip } = site;
+    let Site { surface, access, guarantee, function, inputs, outputs, source_refs, codes, skip, cannot_fail } =
+        site;
     let access = format_ident!("{access}");
     let guarantee = format_ident!("{guarantee}");
     let fields = |fields: &[Field]| -> TokenStream {
@@ -110,10 +111,12 @@ fn site(site: &Site, private: &TokenStream) -> TokenStream {
     // The macro reports the line of its own span: that of the function's name.
     let line = quote_spanned!(function.span()=> ::core::line!());
     let codes = codes_of(codes, private);
-    let skip = match skip {
+    let optional = |reason: &Option<String>| match reason {
         Some(reason) => quote!(::core::option::Option::Some(#reason)),
         None => quote!(::core::option::Option::None),
     };
+    let skip = optional(skip);
+    let cannot_fail = optional(cannot_fail);
     quote! {
         static __DATASET_EVENT_SITE: #private::Site = #private::Site::new(
             #surface,
@@ -128,6 +131,7 @@ fn site(site: &Site, private: &TokenStream) -> TokenStream {
             &[#(#source_refs),*],
             #codes,
             #skip,
+            #cannot_fail,
         );
         #[#private::linkme::distributed_slice(#private::SITES)]
         #[linkme(crate = #private::linkme)]

@@ -123,6 +123,7 @@ fn skipped(function: Function, own: &Args, outer: &Outer<'_>, bag: &mut Bag) -> 
         own.error_code.as_ref().map(|given| &given.key),
         own.error_message.as_ref().map(|given| &given.key),
         own.fails.as_ref().map(|given| &given.key),
+        own.cannot_fail.as_ref().map(|given| &given.key),
         own.guarantee.as_ref().map(|given| &given.key),
         own.ends.as_ref().map(|given| &given.key),
         own.engine.as_ref().map(|given| &given.key),
@@ -151,6 +152,7 @@ fn skipped(function: Function, own: &Args, outer: &Outer<'_>, bag: &mut Bag) -> 
         source_refs: Vec::new(),
         codes: Codes::None,
         skip: Some(reason),
+        cannot_fail: None,
     };
     let args = own.clone().or_defaults(outer.defaults);
     Some(expand::skipped(function, &entry, &private_path(&args)))

@@ -51,6 +51,7 @@ use proc_macro::TokenStream;
 /// | `error_code` | literal or path | the error's `ErrorCode` | one code for every `Err`, or a `fn(&E) -> Code` |
 /// | `error_message` | flag | off | also records the error's `Display`, at most 1 KiB. Messages may hold personal data |
 /// | `fails` | closure or path | nothing fails | `Option<Code>` of the value: a failure that is not an `Err` |
+/// | `cannot_fail` | literal: the reason | it may fail | no call can fail; coverage then asks for no failure, and reports one that is seen |
 /// | `ends` | `"return"` | with the value | ends the call when the function returns, also when it returns a future |
 /// | `crate` | absolute path | `::dataset_events` | where the runtime lives |
 /// | `engine` | literal | required on an `impl` block | see below |
@@ -149,6 +150,8 @@ use proc_macro::TokenStream;
 /// - `#[track_caller]`: inside the recorded body the caller's line is lost.
 /// - A declaration without a body: annotate the implementations.
 /// - `output` on `()`, on bare `impl Trait`; `ret` of a stream: there is no one value.
+/// - `cannot_fail` without a reason, beside `error_code`, `error_message` or `fails`, or with `durable`,
+///   which the ledger may refuse.
 /// - An error type without a code: every failure has one; `error_code = ".."` names it.
 /// - `Option<Result<..>>`, `&Result<..>`, `Poll<Result<..>>` without `fails`: an error would pass as `ok`.
 /// - `durable` where `E` cannot be made from `LedgerUnavailable`, on streams, and on functions that build

@@ -50,6 +50,7 @@ pub(crate) struct Site {
     pub(crate) source_refs: Vec<String>,
     pub(crate) codes: Codes,
     pub(crate) skip: Option<String>,
+    pub(crate) cannot_fail: Option<String>,
 }
 
 /// A captured field, for the registry.
@@ -150,6 +151,7 @@ impl Model {
         }
         check::error_code(own, bag);
         check::fails(&args, bag);
+        check::cannot_fail(&args, own, bag);
         let scope = scope::find(
             &args,
             outer.map(|outer| outer.defaults),
@@ -222,6 +224,7 @@ impl Model {
             source_refs: source_refs.iter().map(|capture| unraw(&capture.name)).collect(),
             codes,
             skip: None,
+            cannot_fail: args.cannot_fail.as_ref().map(|given| given.value.value()),
         };
         let probe = match &value_ty {
             None => Probe::None,

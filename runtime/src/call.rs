@@ -79,7 +79,7 @@ pub fn enter_loose(site: &'static Site, loose: &Loose<'_>) -> Call {
 }
 
 fn begin(site: &'static Site, scope: &ScopeSource<'_>) -> Call {
-    site.mark(Site::ENTERED);
+    site.seen.entered(site);
     let operation =
         Operation { surface: site.surface, access: site.access, guarantee: site.guarantee, site: Some(site) };
     let state = current::with(|parent| CallState::begin(scope, operation, parent.as_deref()));

@@ -411,9 +411,13 @@ impl CallState {
         }
     }
 
-    fn mark_site(&self, outcome: Outcome) {
+    fn mark_site(&self, end: &End<'_>) {
         if let Some(site) = self.site {
-            site.mark(if outcome.is_failure() { 1 | 4 } else { 1 | 2 });
+            match end.outcome {
+                Outcome::Ok => site.seen.ok(site),
+                Outcome::Cancelled => site.seen.cancelled(site),
+                _ => site.seen.failed(site, end.code.map_or("", |(name, _)| name)),
+            }
         }
     }
 
@@ -421,7 +425,7 @@ impl CallState {
     /// thread's budget, unless the call was dropped or is unwinding.
     #[inline]
     pub(crate) fn finish(self: Box<Self>, end: &End<'_>) {
-        self.mark_site(end.outcome);
+        self.mark_site(end);
         if self.ledger.is_some() {
             // The common way: one look-up of the thread's lease writes the record and takes the state back.
             if let Err(state) = lease::finish_call(self, end) {
@@ -443,7 +447,7 @@ impl CallState {
     }
 
     fn finish_awaited(self: Box<Self>, end: &End<'_>) -> Option<Arc<DurableSlot>> {
-        self.mark_site(end.outcome);
+        self.mark_site(end);
         let slot = match &self.ledger {
             None => {
                 pending::keep(&mut self.record(Kind::Completion, end));

@@ -29,6 +29,7 @@ mod query;
 mod reader;
 mod schema;
 mod scope;
+mod seen;
 mod surface;
 pub mod testing;
 mod trace_parent;

@@ -1,11 +1,11 @@
 //! Surfaces: the named operations of a program, and the link-time registry of all of them.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error_code::Code;
+use crate::seen::Seen;
 
 /// What an operation does to the data of its scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -152,15 +152,12 @@ pub struct Site {
     pub codes: fn() -> &'static [Code],
     /// Why the function records nothing, for `skip = "reason"`.
     pub skip: Option<&'static str>,
-    /// Bits set at run time: 1 entered, 2 succeeded, 4 failed.
-    seen: AtomicU8,
+    /// Why no call can fail, for `cannot_fail = "reason"`.
+    pub cannot_fail: Option<&'static str>,
+    pub(crate) seen: Seen,
 }
 
 impl Site {
-    pub(crate) const ENTERED: u8 = 1;
-    pub(crate) const SUCCEEDED: u8 = 2;
-    pub(crate) const FAILED: u8 = 4;
-
     #[doc(hidden)]
     #[allow(clippy::too_many_arguments, reason = "called by generated code alone")]
     pub const fn new(
@@ -176,6 +173,7 @@ impl Site {
         source_refs: &'static [&'static str],
         codes: fn() -> &'static [Code],
         skip: Option<&'static str>,
+        cannot_fail: Option<&'static str>,
     ) -> Self {
         Self {
             surface,
@@ -190,7 +188,8 @@ impl Site {
             source_refs,
             codes,
             skip,
-            seen: AtomicU8::new(0),
+            cannot_fail,
+            seen: Seen::new(),
         }
     }
 
@@ -201,24 +200,18 @@ impl Site {
 
     /// Whether this process has called the function.
     pub fn was_entered(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) & Self::ENTERED != 0
+        self.seen.has(Seen::ENTERED)
     }
 
     /// Whether this process has seen the function succeed.
     pub fn was_ok(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) & Self::SUCCEEDED != 0
+        self.seen.has(Seen::OK)
     }
 
-    /// Whether this process has seen the function fail.
+    /// Whether this process has seen the function fail: with a code, or by panic. A future that was dropped
+    /// has not failed.
     pub fn has_failed(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) & Self::FAILED != 0
-    }
-
-    /// Marks what was seen; a plain load first, so that a hot site's cache line stays shared.
-    pub(crate) fn mark(&self, bits: u8) {
-        if self.seen.load(Ordering::Relaxed) & bits != bits {
-            self.seen.fetch_or(bits, Ordering::Relaxed);
-        }
+        self.seen.has(Seen::FAILED)
     }
 }
 

@@ -52,6 +52,7 @@ mod tests {
             &[],
             || &[],
             skip,
+            None,
         )
     }
 

@@ -22,12 +22,15 @@
 //! # Ok::<_, dataset_events::InvalidId>(())
 //! ```
 
+pub mod coverage;
+
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::assert_covered;
 use crate::clock::Clock;
 use crate::context::ContextBuilder;
 use crate::event::{DatasetEvent, Outcome};
