@@ -343,3 +343,42 @@ pub(crate) fn check_issuer_name(issuer: &str) -> Result<(), IdentityConfigError>
         && issuer.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'|');
     if is_accepted { Ok(()) } else { Err(IdentityConfigError::InvalidIssuer { len_bytes: issuer.len() }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::errors::new_error;
+
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_the_library_has_its_code() {
+        let text = String::new;
+        let cases = [
+            (ErrorKind::InvalidToken, AuthError::MalformedCredentials),
+            (ErrorKind::InvalidSignature, AuthError::InvalidToken),
+            (ErrorKind::InvalidAlgorithm, AuthError::UnsupportedAlgorithm),
+            (ErrorKind::InvalidAlgorithmName, AuthError::UnsupportedAlgorithm),
+            (ErrorKind::UnsupportedAlgorithm, AuthError::UnsupportedAlgorithm),
+            (ErrorKind::MissingAlgorithm, AuthError::UnsupportedAlgorithm),
+            (ErrorKind::InvalidKeyFormat, AuthError::UnsupportedAlgorithm),
+            (ErrorKind::ExpiredSignature, AuthError::Expired),
+            (ErrorKind::ImmatureSignature, AuthError::NotYetValid),
+            (ErrorKind::InvalidIssuer, AuthError::WrongIssuer),
+            (ErrorKind::InvalidAudience, AuthError::WrongAudience),
+            (ErrorKind::InvalidSubject, invalid("sub")),
+            (ErrorKind::MissingRequiredClaim("exp".to_owned()), invalid("exp")),
+            (ErrorKind::InvalidClaimFormat("nbf".to_owned()), invalid("nbf")),
+            (ErrorKind::InvalidEcdsaKey, AuthError::KeysUnavailable),
+            (ErrorKind::InvalidEddsaKey, AuthError::KeysUnavailable),
+            (ErrorKind::InvalidRsaKey(text()), AuthError::KeysUnavailable),
+            (ErrorKind::RsaFailedSigning, AuthError::KeysUnavailable),
+            (ErrorKind::Signing(text()), AuthError::KeysUnavailable),
+            (ErrorKind::Provider(text()), AuthError::KeysUnavailable),
+        ];
+        for (kind, expected) in cases {
+            assert_eq!(refusal(&new_error(kind.clone())), expected, "{kind:?}");
+        }
+        let json = serde_json::from_str::<Value>("{").unwrap_err();
+        assert_eq!(refusal(&json.into()), AuthError::MalformedCredentials);
+    }
+}
