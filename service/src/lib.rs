@@ -5,4 +5,10 @@
 
 pub mod identity;
 
+pub use identity::{
+    AnyOf, DefaultScope, EnvSource, IdentityConfigError, JwtAuthenticator, KeySet, MintError, ServiceTokens,
+    StaticTokens, SystemClock, TenantInPath, UnixClock, VerificationKey,
+};
 pub use identity::{AuthError, Authenticate, BoxFuture, Credentials, Identity, Resolution, ResolveScope};
+#[cfg(feature = "jwks")]
+pub use identity::{Jwks, JwksError, JwksStatus};
