@@ -133,7 +133,8 @@ pub trait Authenticate: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`AuthError`], whose code and status the client gets. It must not repeat the credential.
-    fn authenticate<'a>(&'a self, credentials: Credentials<'a>) -> BoxFuture<'a, Result<Identity, AuthError>>;
+    fn authenticate<'a>(&'a self, credentials: Credentials<'a>)
+    -> BoxFuture<'a, Result<Identity, AuthError>>;
 }
 
 /// What the scope of a request is resolved from.
