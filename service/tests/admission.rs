@@ -99,7 +99,11 @@ async fn a_foreign_scope_is_refused_in_the_stream_of_the_authenticated_tenant() 
     assert_eq!(ask("acme+initech", None).await, (400, "auth.scope_required".to_owned()));
     let events = ledger.events_of("http.request");
     assert_eq!(events.len(), 3);
-    assert!(events.iter().all(|event| event.tenant_id() == "acme" && event.user_id().unwrap() == &"u_1"));
+    assert!(
+        events
+            .iter()
+            .all(|event| event.tenant_id() == "acme" && event.user_id().is_some_and(|user| *user == "u_1"))
+    );
     assert_eq!((events[0].outcome, events[0].code()), (Outcome::Denied, Some("auth.scope_mismatch")));
     assert!(strangers(&ledger).is_empty());
     let named = client().post(service.url("/who")).bearer_auth("acme+initech~u_1");
