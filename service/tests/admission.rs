@@ -1,16 +1,16 @@
 //! One event for each request, in the scope that its credentials are good for.
 
-mod common;
+mod over_http;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use common::{Server, admission, code, raw, start};
 use dataset_events::testing::TestLedger;
 use dataset_events::{DatasetEvent, Guarantee, Outcome, RequestContext, dataset_event, surfaces};
 use dataset_events_service::{AddressRange, Ctx, Identity};
+use over_http::{Server, admission, code, raw, start};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;

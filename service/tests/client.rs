@@ -1,6 +1,6 @@
 //! The context goes on to the next service, identity only as a token, and its failures come back as values.
 
-mod common;
+mod over_http;
 
 use std::convert::Infallible;
 
@@ -8,7 +8,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::{get, post};
-use common::{Server, admission, start};
 use dataset_events::testing::TestLedger;
 use dataset_events::{Code, RequestContext, dataset_event};
 use dataset_events_service::client::{BearerToken, CarryError, ForwardToken, TokenRequest};
@@ -16,6 +15,7 @@ use dataset_events_service::{
     ApiError, BoxFuture, Carried, Carrier, Ctx, Json, RateLimit, RateLimits, RemoteError, TokenSource,
 };
 use http::HeaderMap;
+use over_http::{Server, admission, start};
 use serde_json::{Value, json};
 use tower::{BoxError, Layer as _, Service as _, ServiceExt as _};
 
@@ -129,7 +129,7 @@ async fn a_refusal_of_the_next_service_goes_on_and_the_event_says_whose_it_was()
         (&body["error"]["code"], &body["error"]["details"]),
         (&json!("budget.exceeded"), &json!({"left": 3}))
     );
-    assert_eq!(common::code(two.send().await).await, (503, "remote.unavailable".to_owned()));
+    assert_eq!(over_http::code(two.send().await).await, (503, "remote.unavailable".to_owned()));
     let events = two.ledgers[0].events_of("http.request");
     let codes: Vec<_> = events.iter().filter_map(|event| event.code()).collect();
     assert_eq!(codes, ["remote.refused", "remote.unavailable"]);

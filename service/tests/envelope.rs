@@ -1,15 +1,15 @@
 //! Every failure leaves as one envelope, with the ids of its request and a code that the event has too.
 
-mod common;
+mod over_http;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use common::{Server, admission, start};
 use dataset_events::testing::TestLedger;
 use dataset_events::{ErrorCode, Outcome};
 use dataset_events_service::{ApiError, Json, Path, Query};
+use over_http::{Server, admission, start};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,16 +1,16 @@
 //! Health and readiness.
 
-mod common;
+mod over_http;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use common::{Server, admission};
 use dataset_events::Ledger;
 use dataset_events::testing::TestLedger;
 use dataset_events_service::{HealthChecks, ServeOptions};
+use over_http::{Server, admission};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 

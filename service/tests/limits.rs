@@ -1,16 +1,16 @@
 //! Bodies and times are bounded, and each refusal has its code in the answer and in the event.
 
-mod common;
+mod over_http;
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use common::{Server, admission, code, raw, start};
 use dataset_events::testing::TestLedger;
 use dataset_events::{Outcome, RequestContext, dataset_event};
 use dataset_events_service::{ApiError, Ctx, Json, Limits, RouteLimits, ServeOptions};
+use over_http::{Server, admission, code, raw, start};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -1,15 +1,15 @@
 //! Limits by tenant and route over HTTP, and the count of refusals.
 
-mod common;
+mod over_http;
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use common::{admission, start};
 use dataset_events::Outcome;
 use dataset_events::testing::TestLedger;
 use dataset_events_service::{RateLimit, RateLimits};
+use over_http::{admission, start};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -37,7 +37,7 @@ async fn a_refused_request_hears_when_to_come_again() {
         (&"2".parse().unwrap(), &"0".parse().unwrap())
     );
     assert!(refused.headers().contains_key("x-request-id"));
-    assert_eq!(common::code(refused).await, (429, "rate_limit.exceeded".to_owned()));
+    assert_eq!(over_http::code(refused).await, (429, "rate_limit.exceeded".to_owned()));
     // Other tenants and routes have counts of their own; the ids in a path do not make new ones.
     assert_eq!(get("/a", "globex").await.unwrap().status(), 200);
     assert_eq!(get("/b/1", "acme").await.unwrap().status(), 200);

@@ -1,12 +1,12 @@
 //! The table of routes is what is served and what is printed.
 
-mod common;
+mod over_http;
 
 use axum::http::StatusCode;
-use common::{admission, code, start};
 use dataset_events::ErrorCode;
 use dataset_events::testing::TestLedger;
 use dataset_events_service::{ApiError, Limits, RateLimit, Route, RouteTable};
+use over_http::{admission, code, start};
 
 #[derive(Debug, ErrorCode, thiserror::Error)]
 enum ThingError {

@@ -1,16 +1,16 @@
 //! Serving ends in order, and everything that was answered is in the ledger.
 
-mod common;
+mod over_http;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use common::{Server, admission};
 use dataset_events::testing::TestLedger;
 use dataset_events::{Health, Ledger, Outcome};
 use dataset_events_service::{RateLimit, RateLimits, ServeOptions, serve};
+use over_http::{Server, admission};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -64,7 +64,7 @@ async fn a_request_that_outlives_the_deadline_is_cut_and_reads_cancelled() {
     began.notified().await;
     let report = service.stop().await;
     assert_eq!((report.in_flight, report.cut), (1, 1));
-    assert_eq!(common::code(answer.await.unwrap()).await, (503, "http.shutting_down".to_owned()));
+    assert_eq!(over_http::code(answer.await.unwrap()).await, (503, "http.shutting_down".to_owned()));
     ledger.assert_one("http.request").outcome(Outcome::Cancelled);
 }
 
@@ -93,9 +93,9 @@ async fn the_ledger_is_closed_with_every_answer_in_it() {
     let ledger = Ledger::options().root(root.path()).journal_bytes(1 << 20).open().unwrap();
     let path = ledger.path().unwrap().to_owned();
     let layer = dataset_events_service::Admission::builder(&ledger)
-        .authenticate(common::TestTokens)
-        .resolve_scope(common::NamedScope)
-        .env(common::ENV)
+        .authenticate(over_http::TestTokens)
+        .resolve_scope(over_http::NamedScope)
+        .env(over_http::ENV)
         .build()
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,5 +115,5 @@ async fn the_ledger_is_closed_with_every_answer_in_it() {
     assert_eq!(ledger.health(), Health::Closed);
     let reader = dataset_events::LedgerReader::open(path).unwrap();
     let tenant = dataset_events::TenantId::from_static("acme");
-    assert_eq!(reader.scope(&tenant, &common::ENV).events().count().unwrap(), 25);
+    assert_eq!(reader.scope(&tenant, &over_http::ENV).events().count().unwrap(), 25);
 }

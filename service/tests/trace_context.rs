@@ -3,16 +3,16 @@
 //! A front service forwards each request to a second one, which answers with the headers that it got. Both are
 //! reached over real connections, and the front's requests are written byte for byte.
 
-mod common;
+mod over_http;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::routing::post;
-use common::{Server, admission, raw, start};
 use dataset_events::testing::TestLedger;
 use dataset_events::{RequestContext, dataset_event};
 use dataset_events_service::client::ForwardToken;
 use dataset_events_service::{ApiError, Carrier, Ctx, Json};
+use over_http::{Server, admission, raw, start};
 use serde_json::Value;
 
 const TRACE: &str = "12345678901234567890123456789012";
