@@ -23,7 +23,13 @@ pub use client::{Carrier, RemoteError, TokenSource};
 pub use envelope::ApiError;
 pub use extract::{Ctx, Json, Path, Query};
 pub use health::HealthChecks;
+pub use identity::{
+    AnyOf, DefaultScope, EnvSource, IdentityConfigError, JwtAuthenticator, KeySet, MintError, ServiceTokens,
+    StaticTokens, SystemClock, TenantInPath, UnixClock, VerificationKey,
+};
 pub use identity::{AuthError, Authenticate, BoxFuture, Credentials, Identity, Resolution, ResolveScope};
+#[cfg(feature = "jwks")]
+pub use identity::{Jwks, JwksError, JwksStatus};
 pub use limits::{Limits, RouteLimits};
 pub use rate_limit::{RateLimit, RateLimits};
 pub use routes::{Route, RouteTable};

@@ -21,7 +21,7 @@ pub use self::service::AdmissionService;
 
 use self::scope::Gate;
 use self::unauthenticated::Unauthenticated;
-use crate::identity::{Authenticate, ResolveScope};
+use crate::identity::{Authenticate, DefaultScope, ResolveScope};
 use crate::limits::RouteLimits;
 use crate::rate_limit::{Limiters, RateLimits, Refusals};
 
@@ -48,7 +48,7 @@ impl Admission {
         AdmissionBuilder {
             ledger: ledger.clone(),
             authenticate: None,
-            resolve_scope: None,
+            resolve_scope: Arc::new(DefaultScope::new()),
             env: None,
             public: HashSet::new(),
             trusted_proxies: Vec::new(),
@@ -98,7 +98,7 @@ pub struct Suppressed {
 pub struct AdmissionBuilder {
     ledger: Ledger,
     authenticate: Option<Arc<dyn Authenticate>>,
-    resolve_scope: Option<Arc<dyn ResolveScope>>,
+    resolve_scope: Arc<dyn ResolveScope>,
     env: Option<Env>,
     public: HashSet<String>,
     trusted_proxies: Vec<AddressRange>,
@@ -136,9 +136,9 @@ impl AdmissionBuilder {
         self
     }
 
-    /// What chooses the scope among those of an identity. Needed.
+    /// What chooses the scope among those of an identity. Defaults to [`DefaultScope`].
     pub fn resolve_scope(mut self, resolve_scope: impl ResolveScope) -> Self {
-        self.resolve_scope = Some(Arc::new(resolve_scope));
+        self.resolve_scope = Arc::new(resolve_scope);
         self
     }
 
@@ -182,12 +182,12 @@ impl AdmissionBuilder {
     ///
     /// # Errors
     ///
-    /// [`IncompleteAdmission`] when nothing authenticates, nothing resolves the scope, or no env was given.
+    /// [`IncompleteAdmission`] when nothing authenticates, or no env was given.
     pub fn build(self) -> Result<Admission, IncompleteAdmission> {
         let missing = |missing| IncompleteAdmission { missing };
         let gate = Gate {
             authenticate: self.authenticate.ok_or(missing("authenticate"))?,
-            resolve_scope: self.resolve_scope.ok_or(missing("resolve_scope"))?,
+            resolve_scope: self.resolve_scope,
             env: self.env.ok_or(missing("env"))?,
         };
         let unauthenticated = Unauthenticated::new(self.ledger.clone(), self.unauthenticated_per_second);

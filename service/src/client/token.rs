@@ -8,7 +8,7 @@ use thiserror::Error;
 use tower::BoxError;
 
 use crate::carried::Carried;
-use crate::identity::BoxFuture;
+use crate::identity::{BoxFuture, ServiceTokens};
 
 /// The value of an `authorization` header. It is never printed.
 #[derive(Clone)]
@@ -87,5 +87,16 @@ impl TokenSource for ForwardToken {
     ) -> BoxFuture<'a, Result<Option<BearerToken>, BoxError>> {
         let token = request.carried.and_then(Carried::token).cloned();
         Box::pin(async move { token.map(|token| Some(BearerToken(token))).ok_or_else(|| NoToken.into()) })
+    }
+}
+
+/// Mints a token of 60 s for each request: tenant, env and user of its context, for the audience.
+impl TokenSource for ServiceTokens {
+    fn token<'a>(
+        &'a self,
+        request: TokenRequest<'a>,
+    ) -> BoxFuture<'a, Result<Option<BearerToken>, BoxError>> {
+        let minted = self.mint(request.ctx, request.audience);
+        Box::pin(async move { Ok(Some(BearerToken::new(&minted?)?)) })
     }
 }

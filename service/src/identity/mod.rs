@@ -1,11 +1,44 @@
 //! Who asks: from the credentials of a request to an identity, and from an identity to one scope.
 
+mod any_of;
+mod claims;
+mod clock;
+mod config_error;
+#[cfg(feature = "jwks")]
+mod jwks;
+#[cfg(feature = "jwks")]
+mod jwks_fetch;
+mod jwt;
+mod keys;
+mod scope;
+mod service_token;
+mod static_tokens;
+mod tenant_in_path;
+mod token;
+
 use std::fmt;
 use std::pin::Pin;
 
 use dataset_events::{ActorType, AuthSubject, Code, Env, ErrorCode, Scope, TenantId, UserId};
 use http::HeaderMap;
 use thiserror::Error;
+
+pub use any_of::{AnyOf, AnyOfBuilder};
+pub use clock::{SystemClock, UnixClock};
+pub use config_error::IdentityConfigError;
+#[cfg(feature = "jwks")]
+pub use jwks::{
+    DEFAULT_MAX_AGE, DEFAULT_REFRESH, Jwks, JwksBuilder, JwksStatus, MIN_INTERVAL, REFRESH_BOUNDS,
+};
+#[cfg(feature = "jwks")]
+pub use jwks_fetch::JwksError;
+pub use jwt::{DEFAULT_LEEWAY, JwtAuthenticator, JwtBuilder, MAX_LEEWAY};
+pub use keys::{KeySet, MIN_SECRET_BYTES, SigningAlgorithm, VerificationKey};
+pub use scope::{DefaultScope, ENV_HEADER, EnvSource, TENANT_HEADER};
+pub use service_token::{MintError, ServiceTokens};
+pub use static_tokens::StaticTokens;
+pub use tenant_in_path::TenantInPath;
+pub use token::MAX_TOKEN_BYTES;
 
 /// The future of an object-safe asynchronous method.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -147,6 +180,13 @@ pub struct Resolution<'a> {
     pub env: &'a Env,
     /// The request's head, with the path's parameters among its extensions where the router sets them.
     pub parts: &'a http::request::Parts,
+}
+
+impl<'a> Resolution<'a> {
+    /// What this identity, in a deployment of this env, asks with this request.
+    pub fn new(identity: &'a Identity, env: &'a Env, parts: &'a http::request::Parts) -> Self {
+        Self { identity, env, parts }
+    }
 }
 
 /// Chooses one scope among those that an identity is good for.
