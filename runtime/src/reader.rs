@@ -19,7 +19,7 @@ use crate::scope::ScopedReader;
 /// what came later. For what this process writes itself, [`Ledger::scope`](crate::Ledger::scope) is faster.
 #[derive(Clone)]
 pub struct LedgerReader {
-    parts: ReadParts,
+    pub(crate) parts: ReadParts,
 }
 
 impl LedgerReader {

@@ -176,6 +176,12 @@ impl IndexFollower {
         (state.index.as_ref().map_or_else(Weak::new, Arc::downgrade), state.durable)
     }
 
+    /// Writes what the index holds in memory to its file.
+    pub(crate) fn persist_now(&self) -> Result<(), IndexError> {
+        let index = self.shared.lock().index.clone();
+        index.map_or(Ok(()), |index| guarded(|| index.persist()))
+    }
+
     /// Has the index built again: a reader found that it is wrong.
     pub(crate) fn distrust(&self, reason: String) {
         let mut state = self.shared.lock();

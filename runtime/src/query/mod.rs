@@ -58,7 +58,7 @@ pub(crate) enum ReadSource {
 }
 
 impl ReadParts {
-    fn source(&self) -> (Weak<Index>, LogPosition) {
+    pub(crate) fn source(&self) -> (Weak<Index>, LogPosition) {
         match &self.source {
             ReadSource::Indexed(follower) => follower.current(),
             ReadSource::Scanned { until } => (Weak::new(), *until),

@@ -23,6 +23,7 @@
 //! ```
 
 pub mod coverage;
+pub mod isolation;
 
 use std::fmt::Write as _;
 use std::marker::PhantomData;
@@ -30,7 +31,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use crate::assert_covered;
 use crate::clock::Clock;
 use crate::context::ContextBuilder;
 use crate::event::{DatasetEvent, Outcome};
@@ -40,6 +40,7 @@ use crate::ledger::{Fixed, Ledger, LedgerShared, Memory};
 use crate::log::reader::LogReader;
 use crate::log::signer::Ed25519Signer;
 use crate::log::{LogPosition, segment_name};
+pub use crate::{assert_covered, isolation_contract};
 
 /// The time at which the stepped clock begins: 2026-01-01T00:00:00Z, in nanoseconds since 1970.
 const START_NS: u64 = 1_767_225_600_000_000_000;
