@@ -23,6 +23,8 @@ mod journal;
 mod ledger;
 mod log;
 mod manual;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod operator;
 mod pending;
 mod query;

@@ -179,3 +179,15 @@ fn keys_that_are_too_weak_or_of_another_kind_are_not_loaded() {
     let twice = [rsa.verifying.clone().kid("k"), rsa.verifying.clone().kid("k")];
     assert!(matches!(KeySet::new(twice), Err(IdentityConfigError::DuplicateKey { .. })));
 }
+
+#[tokio::test]
+async fn keys_of_one_kid_are_told_apart_by_their_algorithm() {
+    let (rsa, ec) = (TestKey::rs256(), TestKey::es256());
+    let keys = [rsa.verifying.clone().kid("k1"), ec.verifying.clone().kid("k1")];
+    let authenticator = builder(keys).build().unwrap();
+    for key in [&rsa, &ec] {
+        assert!(ask(&authenticator, &key.token_of("k1", &claims())).await.is_ok(), "{}", key.name());
+    }
+    let absent = TestKey::eddsa().token_of("k1", &claims());
+    assert_eq!(ask(&authenticator, &absent).await, Err(AuthError::UnsupportedAlgorithm));
+}

@@ -212,7 +212,12 @@ impl LogWriter {
             let bytes = std::mem::take(&mut group.bytes);
             is_durable = self.attempt(|end| end.append(&bytes));
             group.bytes = bytes;
-            self.shared.counts.fsync_ns.store(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            let elapsed = start.elapsed();
+            self.shared.counts.fsync_ns.store(elapsed.as_nanos() as u64, Ordering::Relaxed);
+            #[cfg(feature = "metrics")]
+            if is_durable {
+                crate::metrics::group(self.shared.ledger_id, &group, elapsed);
+            }
         }
         if is_durable {
             self.now_durable(&group);

@@ -12,6 +12,7 @@ pub(crate) mod recover;
 mod root;
 mod sequencer;
 pub(crate) mod shared;
+mod stats;
 pub(crate) mod waiters;
 
 use std::fmt;
@@ -24,7 +25,10 @@ use std::time::{Duration, Instant};
 pub use self::error::{InstallError, LedgerError, OpenError};
 pub(crate) use self::options::{Fixed, Memory};
 pub use self::options::{LedgerOptions, OnUnavailable};
+#[cfg(feature = "metrics")]
+pub(crate) use self::sequencer::Group;
 pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
+pub use self::stats::LedgerStats;
 use crate::context::ContextBuilder;
 use crate::ids::{Env, InvalidId, LedgerId, RequestId, SpanId, TenantId, TraceId};
 use crate::index::{IndexFollower, IndexWait};
@@ -88,36 +92,6 @@ pub enum Health {
     },
     /// It was closed.
     Closed,
-}
-
-/// Counters of an open ledger, since it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LedgerStats {
-    /// Events in the log, durable.
-    pub events: u64,
-    /// Groups that were made durable, each by one fdatasync.
-    pub groups: u64,
-    /// Bytes of the log that were made durable.
-    pub log_bytes: u64,
-    /// How long the last group took to write and fsync, in nanoseconds.
-    pub last_group_ns: u64,
-    /// Calls whose event found no room.
-    pub shed: u64,
-    /// Times that a call waited for room in the journal.
-    pub waits: u64,
-    /// Events with ids that were made up.
-    pub synthesized: u64,
-    /// Attempts whose event is not in the log yet.
-    pub open_attempts: u64,
-    /// Blocks of the journal that threads can lease, in all.
-    pub journal_blocks: u32,
-    /// Blocks of the journal that are free.
-    pub journal_blocks_free: u32,
-    /// Calls that came after the ledger was closed.
-    pub after_close: u64,
-    /// Uses of [`current`](crate::current) in this process where no call ran.
-    pub outside_of_calls: u64,
 }
 
 /// What [`Ledger::drain`] reached.
@@ -300,27 +274,6 @@ impl Ledger {
             return Health::Closed;
         }
         if shared.is_shedding() { Health::Shedding } else { Health::Green }
-    }
-
-    /// Counters since the ledger was opened.
-    pub fn stats(&self) -> LedgerStats {
-        let shared = &self.owner.shared;
-        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
-        let counts = &shared.counts;
-        LedgerStats {
-            events: read(&counts.events),
-            groups: read(&counts.groups),
-            log_bytes: read(&counts.log_bytes),
-            last_group_ns: read(&counts.fsync_ns),
-            shed: read(&counts.shed),
-            waits: read(&counts.waits),
-            synthesized: read(&counts.synthesized),
-            open_attempts: read(&counts.open_attempts),
-            journal_blocks: shared.arena.layout().lease_blocks(),
-            journal_blocks_free: shared.arena.free_blocks(),
-            after_close: read(&counts.after_close),
-            outside_of_calls: crate::current::uses_outside_of_a_call(),
-        }
     }
 }
 

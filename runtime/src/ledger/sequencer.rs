@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::shared::{LedgerShared, OwnEvent, lock};
 use super::waiters::{DurableSlot, Settled};
 use crate::clock::Anchor;
+use crate::context::Synthesized;
 use crate::event::{InterruptCause, Outcome};
 use crate::ids::{EventId, Scope};
 use crate::journal::arena::{Arena, Place};
@@ -433,8 +434,16 @@ impl Sequencer {
         let scope = scope_hash(parts.tenant.as_bytes(), parts.env.as_bytes());
         *self.state.recent_bytes.entry(scope).or_default() += (group.bytes.len() - start) as u64;
         group.events += 1;
-        if parts.synthesized != 0 {
-            self.shared.counts.synthesized.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // The ledger's own events have no request.
+        if parts.synthesized != 0 && !parts.surface.starts_with("ledger.") {
+            let counts = &self.shared.counts;
+            let add = |count: &std::sync::atomic::AtomicU64, bits: u8| {
+                let is_so = parts.synthesized & bits != 0;
+                count.fetch_add(u64::from(is_so), std::sync::atomic::Ordering::Relaxed);
+            };
+            add(&counts.synthesized, Synthesized::REQUEST_ID | Synthesized::TRACE_ID);
+            add(&counts.synthesized_request_ids, Synthesized::REQUEST_ID);
+            add(&counts.synthesized_trace_ids, Synthesized::TRACE_ID);
         }
     }
 

@@ -161,6 +161,8 @@ pub(crate) struct Counts {
     /// Times that a call waited for room.
     pub(crate) waits: AtomicU64,
     pub(crate) synthesized: AtomicU64,
+    pub(crate) synthesized_request_ids: AtomicU64,
+    pub(crate) synthesized_trace_ids: AtomicU64,
     pub(crate) groups: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) log_bytes: AtomicU64,

@@ -1,0 +1,119 @@
+//! The health of ledgers, through the `metrics` facade.
+//!
+//! Histograms are fed by the writer's thread, once a group, if the program has installed a recorder. All else
+//! is read when [`Ledger::publish_metrics`] is called. Every metric has the label `ledger`.
+
+use std::time::Duration;
+
+use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::ids::LedgerId;
+use crate::ledger::{Group, Health, Ledger};
+
+const GROUP_EVENTS: &str = "dataset_events_group_events";
+const GROUP_BYTES: &str = "dataset_events_group_bytes";
+const FSYNC: &str = "dataset_events_fsync_seconds";
+const EVENTS: &str = "dataset_events_recorded_total";
+const LOG_BYTES: &str = "dataset_events_log_bytes_total";
+const WAITS: &str = "dataset_events_waits_total";
+const SHED: &str = "dataset_events_shed_total";
+const AFTER_CLOSE: &str = "dataset_events_after_close_total";
+const SYNTHESIZED: &str = "dataset_events_synthesized_ids_total";
+const INDEX_REBUILDS: &str = "dataset_events_index_rebuilds_total";
+const JOURNAL_FILL: &str = "dataset_events_journal_fill_ratio";
+const OPEN_ATTEMPTS: &str = "dataset_events_open_attempts";
+const INDEX_LAG: &str = "dataset_events_index_lag_bytes";
+const INDEX_OK: &str = "dataset_events_index_ok";
+const HEALTH: &str = "dataset_events_health";
+
+/// A group is durable.
+pub(crate) fn group(ledger: LedgerId, group: &Group, elapsed: Duration) {
+    let label = ledger.to_string();
+    histogram!(GROUP_EVENTS, "ledger" => label.clone()).record(group.events as f64);
+    histogram!(GROUP_BYTES, "ledger" => label.clone()).record(group.bytes.len() as f64);
+    histogram!(FSYNC, "ledger" => label).record(elapsed.as_secs_f64());
+}
+
+impl Ledger {
+    /// Publishes counters and gauges of this ledger through the `metrics` facade, with their descriptions.
+    /// Call it before an exporter renders, or every few seconds.
+    ///
+    /// | metric | kind | meaning |
+    /// |---|---|---|
+    /// | `dataset_events_recorded_total` | counter | events in the log, durable, since the ledger was opened |
+    /// | `dataset_events_log_bytes_total` | counter | bytes of the log made durable since then |
+    /// | `dataset_events_group_events` | histogram | events of a group, which one fdatasync makes durable |
+    /// | `dataset_events_group_bytes` | histogram | bytes of a group |
+    /// | `dataset_events_fsync_seconds` | histogram | time to write a group and make it durable |
+    /// | `dataset_events_journal_fill_ratio` | gauge | the part of the journal's blocks that is taken, 0 to 1 |
+    /// | `dataset_events_waits_total` | counter | calls that waited for room in the journal |
+    /// | `dataset_events_shed_total` | counter | calls whose event found no room; each is in a `ledger.gap` event |
+    /// | `dataset_events_after_close_total` | counter | calls that came after the ledger was closed |
+    /// | `dataset_events_synthesized_ids_total` | counter | made-up ids, by `kind`: `request_id`, `trace_id` |
+    /// | `dataset_events_open_attempts` | gauge | attempts whose event is not in the log yet |
+    /// | `dataset_events_index_lag_bytes` | gauge | bytes of the durable log that the index has not read |
+    /// | `dataset_events_index_ok` | gauge | 1, or 0 while the index fails and reads scan the log |
+    /// | `dataset_events_index_rebuilds_total` | counter | times that an index was deleted and built again |
+    /// | `dataset_events_health` | gauge | 1 for the `state` that it is in: `green`, `shedding`, `failed`, `closed`; else 0 |
+    ///
+    /// The histograms come from the ledger's own thread; they begin when a recorder is installed.
+    pub fn publish_metrics(&self) {
+        describe();
+        let label = self.id().to_string();
+        let stats = self.stats();
+        let index = self.index_health();
+        for (name, value) in [
+            (EVENTS, stats.events),
+            (LOG_BYTES, stats.log_bytes),
+            (WAITS, stats.waits),
+            (SHED, stats.shed),
+            (AFTER_CLOSE, stats.after_close),
+            (INDEX_REBUILDS, index.rebuilds),
+        ] {
+            counter!(name, "ledger" => label.clone()).absolute(value);
+        }
+        for (kind, value) in
+            [("request_id", stats.synthesized_request_ids), ("trace_id", stats.synthesized_trace_ids)]
+        {
+            counter!(SYNTHESIZED, "ledger" => label.clone(), "kind" => kind).absolute(value);
+        }
+        let (blocks, free) = (f64::from(stats.journal_blocks.max(1)), f64::from(stats.journal_blocks_free));
+        for (name, value) in [
+            (JOURNAL_FILL, 1.0 - free / blocks),
+            (OPEN_ATTEMPTS, stats.open_attempts as f64),
+            (INDEX_LAG, stats.index_lag_bytes as f64),
+            (INDEX_OK, f64::from(u8::from(index.is_ok))),
+        ] {
+            gauge!(name, "ledger" => label.clone()).set(value);
+        }
+        let state = match self.health() {
+            Health::Green => "green",
+            Health::Shedding => "shedding",
+            Health::Failed { .. } => "failed",
+            Health::Closed => "closed",
+        };
+        for one in ["green", "shedding", "failed", "closed"] {
+            let is_it = f64::from(u8::from(one == state));
+            gauge!(HEALTH, "ledger" => label.clone(), "state" => one).set(is_it);
+        }
+    }
+}
+
+/// Each time, since a recorder may have been installed since.
+fn describe() {
+    describe_counter!(EVENTS, Unit::Count, "Events in the log, durable, since the ledger was opened.");
+    describe_counter!(LOG_BYTES, Unit::Bytes, "Bytes of the log made durable since the ledger was opened.");
+    describe_counter!(WAITS, Unit::Count, "Calls that waited for room in the journal.");
+    describe_counter!(SHED, Unit::Count, "Calls whose event found no room in the journal.");
+    describe_counter!(AFTER_CLOSE, Unit::Count, "Calls that came after the ledger was closed.");
+    describe_counter!(SYNTHESIZED, Unit::Count, "Request and trace ids that were missing and made up.");
+    describe_counter!(INDEX_REBUILDS, Unit::Count, "Times that an index was deleted and built again.");
+    describe_histogram!(GROUP_EVENTS, Unit::Count, "Events of a group, which one fdatasync makes durable.");
+    describe_histogram!(GROUP_BYTES, Unit::Bytes, "Bytes of a group.");
+    describe_histogram!(FSYNC, Unit::Seconds, "Time to write a group and make it durable.");
+    describe_gauge!(JOURNAL_FILL, "The part of the journal's blocks that is taken, 0 to 1.");
+    describe_gauge!(OPEN_ATTEMPTS, Unit::Count, "Attempts whose event is not in the log yet.");
+    describe_gauge!(INDEX_LAG, Unit::Bytes, "Bytes of the durable log that the index has not read yet.");
+    describe_gauge!(INDEX_OK, "1, or 0 while the index fails and reads scan the log.");
+    describe_gauge!(HEALTH, "1 for the state that the ledger is in, 0 for the others.");
+}
