@@ -122,7 +122,7 @@ fn a_second_run_continues_the_ledger_of_the_first() {
         assert!(codes.contains(code), "{code} is not among {codes:?}");
     }
     let surfaces = first["surfaces"].as_array().expect("surfaces");
-    assert_eq!(surfaces.len(), 12);
+    assert_eq!(surfaces.len(), 14);
     for surface in surfaces {
         assert_eq!(sorted(&keys(surface)), ["failed", "ok", "surface"]);
         assert!(number(&surface["ok"]) > 0 && number(&surface["failed"]) > 0, "{surface}");

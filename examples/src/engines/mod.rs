@@ -1,19 +1,19 @@
 //! The engines: the parts of a multi-tenant backend whose calls are recorded.
 //!
-//! Each reads and writes its own tables of one [`Store`], always in the scope of the request context,
+//! Each reads and writes its own tables of one [`Nexus`], always in the scope of the request context,
 //! and none of them reads the ledger: what they return is the same with and without one.
 
 pub mod budget;
 pub mod chat;
 pub mod kill_switch;
-pub mod store;
+pub mod nexus;
 
 use std::path::PathBuf;
 
 pub use budget::Budget;
 pub use chat::Chat;
 pub use kill_switch::KillSwitch;
-pub use store::{Sources, Store, StoreError};
+pub use nexus::{Nexus, NexusError, Sources};
 
 /// The engines over one database.
 #[derive(Debug, Clone)]
@@ -31,16 +31,16 @@ impl Engines {
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Ok(Self::over(Store::open(path, Sources::system())?))
+    /// As [`Nexus::open`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, NexusError> {
+        Ok(Self::over(Nexus::open(path, Sources::system())?))
     }
 
-    /// The engines over an open store.
-    pub fn over(store: Store) -> Self {
-        let kill_switch = KillSwitch::new(store.clone());
-        let budget = Budget::new(store.clone());
-        let chat = Chat::new(store, kill_switch.clone(), budget.clone());
+    /// The engines over an open database.
+    pub fn over(nexus: Nexus) -> Self {
+        let kill_switch = KillSwitch::new(nexus.clone());
+        let budget = Budget::new(nexus.clone());
+        let chat = Chat::new(nexus, kill_switch.clone(), budget.clone());
         Self { chat, budget, kill_switch }
     }
 }

@@ -76,7 +76,10 @@ async fn send_message() {
     // The gates and the charge are calls inside this one, in its trace.
     let children = events.iter().filter(|child| child.parent_span_id == Some(event.span_id));
     let children: Vec<&str> = children.map(|child| child.surface.as_str()).collect();
-    assert_eq!(children, ["kill_switch.check", "budget.check", "budget.record_usage"]);
+    assert_eq!(
+        children,
+        ["kill_switch.check", "nexus.read", "budget.check", "nexus.write", "budget.record_usage"]
+    );
 }
 
 #[tokio::test]
@@ -170,7 +173,7 @@ async fn a_reply_that_is_taken_to_its_end_is_kept() {
     let event = events.iter().find(|event| event.surface == "chat.stream_reply").expect("recorded");
     assert_eq!(event.detail.items, Some(chunks.len() as u64));
     let children = events.iter().filter(|child| child.parent_span_id == Some(event.span_id));
-    assert_eq!(children.count(), 3, "kill switch, budget, charge");
+    assert_eq!(children.count(), 6, "kill switch, thread, text, budget, message, charge");
 }
 
 #[tokio::test]
@@ -216,6 +219,7 @@ async fn a_database_that_fails_is_an_internal_error_with_its_source() {
     let source = std::error::Error::source(&error).expect("a source");
     assert_eq!(source.to_string(), "read a thread in the engines' database");
     assert_eq!(bench.endings("chat.list_messages"), ["error chat.internal"]);
+    assert_eq!(bench.endings("nexus.read"), ["ok", "error nexus.statement_failed"]);
 }
 
 #[test]
@@ -231,5 +235,5 @@ fn writes_leave_a_trace_even_if_the_process_dies_inside_them() {
         assert_eq!(site.guarantee, expected, "{}", site.surface);
         seen += 1;
     }
-    assert_eq!(seen, 12, "every surface of the engines is in the registry");
+    assert_eq!(seen, 14, "every surface of the engines is in the registry");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dataset_events::RequestContext;
 use dataset_events::testing::TestLedger;
-use dataset_events_examples::engines::{Engines, Sources, Store};
+use dataset_events_examples::engines::{Engines, Nexus, Sources};
 use tempfile::TempDir;
 
 /// Engines over a database of their own, with ids and times that repeat, and a ledger of their own.
@@ -17,8 +17,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("make a temporary directory");
-        let store = Store::open(directory.path().join("engines.sqlite"), Sources::counted());
-        let engines = Engines::over(store.expect("open the engines' database"));
+        let nexus = Nexus::open(directory.path().join("engines.sqlite"), Sources::counted());
+        let engines = Engines::over(nexus.expect("open the engines' database"));
         Self { engines, ledger: TestLedger::new(), directory }
     }
 

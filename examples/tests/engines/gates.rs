@@ -104,7 +104,7 @@ async fn usage_that_is_recorded_at_the_same_time_adds_up() {
     assert_eq!(summary.spent.to_string(), "0.2");
     assert_eq!(summary.kinds[0].entries, 200);
     let seqs: Vec<u64> = bench.ledger.events().iter().map(|event| event.seq).collect();
-    assert_eq!(seqs, (1..=202).collect::<Vec<_>>());
+    assert_eq!(seqs, (1..=404).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ mod state;
 use dataset_events::{RequestContext, current, dataset_event};
 use rust_decimal::Decimal;
 
-use super::store::Store;
+use super::nexus::Nexus;
 pub use error::BudgetError;
 pub use model::{KindTotal, Policy, Receipt, Summary, UsageKind};
 pub use money::{Currency, InvalidCurrency, Money};
@@ -20,12 +20,12 @@ pub use money::{Currency, InvalidCurrency, Money};
 /// The budget engine.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    store: Store,
+    nexus: Nexus,
 }
 
 impl Budget {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(nexus: Nexus) -> Self {
+        Self { nexus }
     }
 
     /// Sets what may be spent in a month.
@@ -52,8 +52,8 @@ impl Budget {
     ) -> Result<Policy, BudgetError> {
         let limit = Money::new(limit)?;
         let updated_by = super::acting(ctx);
-        let updated_at_us = self.store.now_us();
-        let updated = self.store.write(ctx, "set a budget policy", move |db| {
+        let updated_at_us = self.nexus.now_us();
+        let updated = self.nexus.write(ctx, "set a budget policy", move |db| {
             let before = state::policy(db)?;
             if let Some(current) = before.as_ref().map(|policy| policy.currency)
                 && current != currency
@@ -98,10 +98,10 @@ impl Budget {
         amount: Decimal,
     ) -> Result<Receipt, BudgetError> {
         let amount = Money::new(amount)?;
-        let usage_id = self.store.new_id("use")?;
+        let usage_id = self.nexus.new_id("use")?;
         let recorded_by = super::acting(ctx);
-        let recorded_at_us = self.store.now_us();
-        let recorded = self.store.write(ctx, "record a usage", move |db| {
+        let recorded_at_us = self.nexus.now_us();
+        let recorded = self.nexus.write(ctx, "record a usage", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let month = model::month_of(recorded_at_us);
             let usage = state::Usage { usage_id, kind, amount, recorded_by, recorded_at_us };
@@ -130,8 +130,8 @@ impl Budget {
         source_refs(budget_policy = "monthly"),
     )]
     pub async fn summary(&self, ctx: &RequestContext) -> Result<Summary, BudgetError> {
-        let month = model::month_of(self.store.now_us());
-        let read = self.store.read(ctx, "summarise a budget", move |db| {
+        let month = model::month_of(self.nexus.now_us());
+        let read = self.nexus.read(ctx, "summarise a budget", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let kinds = state::totals(db, &month)?;
             let spent = kinds.iter().fold(Money::ZERO, |sum, kind| sum.saturating_add(kind.total));
@@ -157,8 +157,8 @@ impl Budget {
     )]
     pub async fn check(&self, ctx: &RequestContext, amount: Decimal) -> Result<Money, BudgetError> {
         let amount = Money::new(amount)?;
-        let month = model::month_of(self.store.now_us());
-        let read = self.store.read(ctx, "check a budget", move |db| {
+        let month = model::month_of(self.nexus.now_us());
+        let read = self.nexus.read(ctx, "check a budget", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let spent = state::spent(db, &month)?;
             let after = spent.saturating_add(amount);

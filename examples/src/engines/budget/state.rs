@@ -2,7 +2,7 @@
 
 use super::model::{KindTotal, Policy, UsageKind};
 use super::money::Money;
-use crate::engines::store::{ScopedTransaction, StoreError};
+use crate::engines::nexus::{NexusError, ScopedTransaction};
 
 /// One entry of usage.
 pub(super) struct Usage {
@@ -13,7 +13,7 @@ pub(super) struct Usage {
     pub(super) recorded_at_us: i64,
 }
 
-pub(super) fn policy(db: &ScopedTransaction<'_>) -> Result<Option<Policy>, StoreError> {
+pub(super) fn policy(db: &ScopedTransaction<'_>) -> Result<Option<Policy>, NexusError> {
     const ACTION: &str = "read a budget policy";
     let sql = "SELECT limit_amount, currency, version, updated_by, updated_at_us FROM budget_policies
                WHERE tenant_id = :tenant_id AND env = :env";
@@ -22,7 +22,7 @@ pub(super) fn policy(db: &ScopedTransaction<'_>) -> Result<Option<Policy>, Store
         Ok((limit, currency, row.get(2)?, row.get(3)?, row.get(4)?))
     })?;
     let Some((limit, currency, version, updated_by, updated_at_us)) = row else { return Ok(None) };
-    let corrupt = |column| StoreError::Corrupt { action: ACTION, column };
+    let corrupt = |column| NexusError::Corrupt { action: ACTION, column };
     Ok(Some(Policy {
         limit: Money::from_stored(&limit).ok_or(corrupt("limit_amount"))?,
         currency: currency.parse().map_err(|_| corrupt("currency"))?,
@@ -32,7 +32,7 @@ pub(super) fn policy(db: &ScopedTransaction<'_>) -> Result<Option<Policy>, Store
     }))
 }
 
-pub(super) fn save_policy(db: &ScopedTransaction<'_>, policy: &Policy) -> Result<(), StoreError> {
+pub(super) fn save_policy(db: &ScopedTransaction<'_>, policy: &Policy) -> Result<(), NexusError> {
     let sql = "INSERT INTO budget_policies
                    (tenant_id, env, limit_amount, currency, version, updated_by, updated_at_us)
                VALUES (:tenant_id, :env, :limit_amount, :currency, :version, :updated_by, :updated_at_us)
@@ -54,14 +54,14 @@ pub(super) fn save_policy(db: &ScopedTransaction<'_>, policy: &Policy) -> Result
     Ok(())
 }
 
-pub(super) fn has_usage(db: &ScopedTransaction<'_>) -> Result<bool, StoreError> {
+pub(super) fn has_usage(db: &ScopedTransaction<'_>) -> Result<bool, NexusError> {
     let sql = "SELECT 1 FROM budget_totals WHERE tenant_id = :tenant_id AND env = :env LIMIT 1";
     let row = db.row("look for recorded usage", sql, &[], |row| row.get::<_, i64>(0))?;
     Ok(row.is_some())
 }
 
 /// Adds an entry, and keeps the month's total of its kind, so that a check reads a few rows only.
-pub(super) fn save_usage(db: &ScopedTransaction<'_>, month: &str, usage: &Usage) -> Result<(), StoreError> {
+pub(super) fn save_usage(db: &ScopedTransaction<'_>, month: &str, usage: &Usage) -> Result<(), NexusError> {
     let sql = "INSERT INTO budget_usage
                    (tenant_id, env, usage_id, month, kind, amount, recorded_by, recorded_at_us)
                VALUES (:tenant_id, :env, :usage_id, :month, :kind, :amount, :recorded_by, :recorded_at_us)";
@@ -91,7 +91,7 @@ pub(super) fn save_usage(db: &ScopedTransaction<'_>, month: &str, usage: &Usage)
     Ok(())
 }
 
-pub(super) fn totals(db: &ScopedTransaction<'_>, month: &str) -> Result<Vec<KindTotal>, StoreError> {
+pub(super) fn totals(db: &ScopedTransaction<'_>, month: &str) -> Result<Vec<KindTotal>, NexusError> {
     const ACTION: &str = "read a month's usage";
     let sql = "SELECT kind, total, entries FROM budget_totals
                WHERE tenant_id = :tenant_id AND env = :env AND month = :month ORDER BY kind";
@@ -99,7 +99,7 @@ pub(super) fn totals(db: &ScopedTransaction<'_>, month: &str) -> Result<Vec<Kind
         let (kind, total): (String, String) = (row.get(0)?, row.get(1)?);
         Ok((kind, total, row.get(2)?))
     })?;
-    let corrupt = |column| StoreError::Corrupt { action: ACTION, column };
+    let corrupt = |column| NexusError::Corrupt { action: ACTION, column };
     let total = |(kind, total, entries): (String, String, u64)| {
         Ok(KindTotal {
             kind: UsageKind::from_stored(&kind).ok_or(corrupt("kind"))?,
@@ -110,7 +110,7 @@ pub(super) fn totals(db: &ScopedTransaction<'_>, month: &str) -> Result<Vec<Kind
     rows.into_iter().map(total).collect()
 }
 
-pub(super) fn spent(db: &ScopedTransaction<'_>, month: &str) -> Result<Money, StoreError> {
+pub(super) fn spent(db: &ScopedTransaction<'_>, month: &str) -> Result<Money, NexusError> {
     let totals = totals(db, month)?;
     Ok(totals.into_iter().fold(Money::ZERO, |sum, kind| sum.saturating_add(kind.total)))
 }

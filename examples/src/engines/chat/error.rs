@@ -4,7 +4,7 @@ use dataset_events::ErrorCode;
 use thiserror::Error;
 
 use super::model::{MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_PAGE, MAX_TITLE_BYTES, ThreadId};
-use crate::engines::StoreError;
+use crate::engines::NexusError;
 use crate::engines::budget::BudgetError;
 use crate::engines::kill_switch::KillSwitchError;
 
@@ -69,5 +69,5 @@ pub enum ChatError {
     /// The database failed.
     #[error("the chat engine could not use its state")]
     #[code("chat.internal", status = 500)]
-    Internal(#[from] StoreError),
+    Internal(#[from] NexusError),
 }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::budget::{Budget, UsageKind};
 use super::kill_switch::{KillSwitch, Target};
-use super::store::Store;
+use super::nexus::Nexus;
 pub use error::ChatError;
 pub use image::ImageFormat;
 pub use model::{
@@ -28,14 +28,14 @@ pub use model::{
 /// The chat engine.
 #[derive(Debug, Clone)]
 pub struct Chat {
-    store: Store,
+    nexus: Nexus,
     kill_switch: KillSwitch,
     budget: Budget,
 }
 
 impl Chat {
-    pub(super) fn new(store: Store, kill_switch: KillSwitch, budget: Budget) -> Self {
-        Self { store, kill_switch, budget }
+    pub(super) fn new(nexus: Nexus, kill_switch: KillSwitch, budget: Budget) -> Self {
+        Self { nexus, kill_switch, budget }
     }
 
     /// Begins a thread.
@@ -56,15 +56,15 @@ impl Chat {
             return Err(ChatError::InvalidTitle { len_bytes: title.len() });
         }
         self.kill_switch.check(ctx, &Target::CHAT).await?;
-        let thread_id = ThreadId::generated(&self.store)?;
+        let thread_id = ThreadId::generated(&self.nexus)?;
         let thread = Thread {
             thread_id,
             title: title.to_owned(),
             created_by: super::acting(ctx),
-            created_at_us: self.store.now_us(),
+            created_at_us: self.nexus.now_us(),
             messages: 0,
         };
-        let created = self.store.write(ctx, "create a thread", move |db| {
+        let created = self.nexus.write(ctx, "create a thread", move |db| {
             state::insert_thread(db, &thread)?;
             Ok::<_, ChatError>(thread)
         });
@@ -165,7 +165,7 @@ impl Chat {
     ) -> Result<Vec<Thread>, ChatError> {
         require_page(limit)?;
         let after = after.cloned();
-        let read = self.store.read(ctx, "list threads", move |db| {
+        let read = self.nexus.read(ctx, "list threads", move |db| {
             state::threads(db, after.as_ref(), limit).map_err(ChatError::from)
         });
         read.await
@@ -194,7 +194,7 @@ impl Chat {
     ) -> Result<Vec<Message>, ChatError> {
         require_page(limit)?;
         let thread_id = thread_id.clone();
-        let read = self.store.read(ctx, "list messages", move |db| {
+        let read = self.nexus.read(ctx, "list messages", move |db| {
             if state::thread(db, &thread_id)?.is_none() {
                 return Err(ChatError::ThreadNotFound { thread_id });
             }
@@ -249,7 +249,7 @@ impl Chat {
     async fn require_thread(&self, ctx: &RequestContext, thread_id: &ThreadId) -> Result<(), ChatError> {
         let thread_id = thread_id.clone();
         let read =
-            self.store.read(ctx, "look for a thread", move |db| match state::thread(db, &thread_id)? {
+            self.nexus.read(ctx, "look for a thread", move |db| match state::thread(db, &thread_id)? {
                 Some(_) => Ok(()),
                 None => Err(ChatError::ThreadNotFound { thread_id }),
             });
@@ -268,9 +268,9 @@ impl Chat {
             Role::User => super::acting(ctx),
             Role::Assistant => "(assistant)".to_owned(),
         };
-        let message_id = self.store.new_id("msg")?;
-        let new = state::NewMessage { message_id, role, author, content, created_at_us: self.store.now_us() };
-        let saved = self.store.write(ctx, "save a message", move |db| {
+        let message_id = self.nexus.new_id("msg")?;
+        let new = state::NewMessage { message_id, role, author, content, created_at_us: self.nexus.now_us() };
+        let saved = self.nexus.write(ctx, "save a message", move |db| {
             state::append(db, &thread_id, new)?.ok_or(ChatError::ThreadNotFound { thread_id })
         });
         saved.await

@@ -67,7 +67,7 @@ impl Reply {
         chat.kill_switch.check(ctx, &Target::CHAT).await?;
         chat.require_thread(ctx, thread_id).await?;
         let id = thread_id.clone();
-        let text = chat.store.read(ctx, "read the newest text", move |db| {
+        let text = chat.nexus.read(ctx, "read the newest text", move |db| {
             state::last_user_text(db, &id).map_err(ChatError::from)
         });
         let whole = text.await?.and_then(|text| reply::reply_to(&text));
