@@ -3,17 +3,27 @@
 //! Each reads and writes its own tables of one [`Nexus`], always in the scope of the request context,
 //! and none of them reads the ledger: what they return is the same with and without one.
 
+mod action;
 pub mod budget;
 pub mod chat;
 pub mod kill_switch;
+pub mod kpi;
 pub mod nexus;
+pub mod strategy_lock;
+pub mod temperature;
+mod text;
 
 use std::path::PathBuf;
 
+pub use action::{ActionName, ActionPattern, Target};
 pub use budget::Budget;
 pub use chat::Chat;
 pub use kill_switch::KillSwitch;
+pub use kpi::Kpis;
 pub use nexus::{Nexus, NexusError, Sources};
+pub use strategy_lock::StrategyLock;
+pub use temperature::Temperature;
+pub use text::InvalidText;
 
 /// The engines over one database.
 #[derive(Debug, Clone)]
@@ -24,6 +34,12 @@ pub struct Engines {
     pub budget: Budget,
     /// Operators' switches that stop an engine.
     pub kill_switch: KillSwitch,
+    /// Two persons' locks that stop actions.
+    pub strategy_lock: StrategyLock,
+    /// Named numbers with corridors.
+    pub kpi: Kpis,
+    /// How strained the KPIs are, with bounds.
+    pub temperature: Temperature,
 }
 
 impl Engines {
@@ -40,8 +56,11 @@ impl Engines {
     pub fn over(nexus: Nexus) -> Self {
         let kill_switch = KillSwitch::new(nexus.clone());
         let budget = Budget::new(nexus.clone());
+        let strategy_lock = StrategyLock::new(nexus.clone());
+        let kpi = Kpis::new(nexus.clone());
+        let temperature = Temperature::new(nexus.clone());
         let chat = Chat::new(nexus, kill_switch.clone(), budget.clone());
-        Self { chat, budget, kill_switch }
+        Self { chat, budget, kill_switch, strategy_lock, kpi, temperature }
     }
 }
 

@@ -229,11 +229,13 @@ fn writes_leave_a_trace_even_if_the_process_dies_inside_them() {
     for site in sites {
         let expected = match (site.surface, site.access) {
             ("budget.set_policy" | "kill_switch.update", _) => Guarantee::Durable,
+            ("strategy_lock.propose" | "strategy_lock.approve", _) => Guarantee::Durable,
+            ("strategy_lock.withdraw" | "strategy_lock.release", _) => Guarantee::Durable,
             (_, Access::Read) => Guarantee::Recorded,
             _ => Guarantee::Intent,
         };
         assert_eq!(site.guarantee, expected, "{}", site.surface);
         seen += 1;
     }
-    assert_eq!(seen, 14, "every surface of the engines is in the registry");
+    assert_eq!(seen, 31, "every surface of the engines is in the registry");
 }

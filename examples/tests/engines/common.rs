@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use dataset_events::RequestContext;
 use dataset_events::testing::TestLedger;
+use dataset_events::{DatasetEvent, RequestContext};
 use dataset_events_examples::engines::{Engines, Nexus, Sources};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Engines over a database of their own, with ids and times that repeat, and a ledger of their own.
@@ -28,8 +29,11 @@ impl Bench {
     }
 
     pub(crate) fn context(&self, tenant: &str, env: &str) -> RequestContext {
-        let builder = self.ledger.context(tenant, env).user_id("u_1");
-        builder.build().expect("a valid scope")
+        self.context_of("u_1", tenant, env)
+    }
+
+    pub(crate) fn context_of(&self, user: &str, tenant: &str, env: &str) -> RequestContext {
+        self.ledger.context(tenant, env).user_id(user).build().expect("a valid scope")
     }
 
     /// How the calls of a surface ended, in the order of their ends: `ok`, `error chat.empty_message`, ...
@@ -42,4 +46,11 @@ impl Bench {
         };
         events.map(ending).collect()
     }
+}
+
+/// What an event says was changed: the field, its value before and after.
+pub(crate) fn changes(event: &DatasetEvent) -> Vec<(String, Value, Value)> {
+    let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).expect("JSON");
+    let changes = event.changes.iter();
+    changes.map(|change| (change.field.clone(), value(&change.before), value(&change.after))).collect()
 }

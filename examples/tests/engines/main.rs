@@ -5,5 +5,8 @@ mod common;
 mod equality;
 mod gates;
 mod isolation;
+mod kpi;
 mod privacy;
 mod script;
+mod strategy_lock;
+mod temperature;

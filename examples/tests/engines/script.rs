@@ -18,7 +18,7 @@ pub(crate) const GIF: &[u8] = b"GIF89a\x40\x01\xf0\0";
 
 /// Runs the script; answers every result as text, in order.
 pub(crate) async fn run(engines: &Engines, ctx: &RequestContext, foreign: &RequestContext) -> Vec<String> {
-    let Engines { chat, budget, kill_switch } = engines;
+    let Engines { chat, budget, kill_switch, .. } = engines;
     let mut results = Results::default();
     results.add("summary", budget.summary(ctx).await);
     results.add("policy", budget.set_policy(ctx, Decimal::from(-1), Currency::EUR).await);

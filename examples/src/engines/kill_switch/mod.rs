@@ -5,9 +5,10 @@ mod model;
 
 use dataset_events::{RequestContext, current, dataset_event};
 
+pub use super::action::Target;
 use super::nexus::{Nexus, NexusError, ScopedTransaction};
 pub use error::KillSwitchError;
-pub use model::{Change, InvalidTarget, Reason, Switch, Target};
+pub use model::{Change, Reason, Switch};
 
 /// The kill switch engine.
 #[derive(Debug, Clone)]

@@ -199,3 +199,21 @@ fn a_file_that_another_connection_writes_is_busy_and_worth_a_retry() {
     assert!(matches!(error, NexusError::Busy { action: "save", .. }), "{error}");
     assert!(error.code().is_retryable());
 }
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("deep")).unwrap();
+    let old = Connection::open(directory.path().join("deep/engines.sqlite")).unwrap();
+    old.execute_batch(include_str!("schema/chat_budget_kill_switch.sql")).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let sql = "INSERT INTO budget_usage VALUES ('acme', 'prod', 'use_0', '2026-01', 'manual', '1', 'u_1', 0)";
+    old.execute(sql, []).unwrap();
+    drop(old);
+    let nexus = open(&directory).unwrap();
+    add_usage(&nexus, "use_1").await.unwrap();
+    assert_eq!(count_usage(&nexus).await, 2);
+    let sql = "SELECT count(*) FROM strategy_locks WHERE tenant_id = :tenant_id AND env = :env";
+    let locks = nexus.read(&context(), "count", move |db| db.row("count", sql, &[], |row| row.get(0))).await;
+    assert_eq!(locks.unwrap(), Some(0_i64));
+}
