@@ -6,6 +6,7 @@
 mod action;
 pub mod budget;
 pub mod chat;
+pub mod gate;
 pub mod kill_switch;
 pub mod kpi;
 pub mod nexus;
@@ -14,10 +15,12 @@ pub mod temperature;
 mod text;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use action::{ActionName, ActionPattern, Target};
 pub use budget::Budget;
 pub use chat::Chat;
+pub use gate::{Controls, LocalControls};
 pub use kill_switch::KillSwitch;
 pub use kpi::Kpis;
 pub use nexus::{Nexus, NexusError, Sources};
@@ -40,6 +43,8 @@ pub struct Engines {
     pub kpi: Kpis,
     /// How strained the KPIs are, with bounds.
     pub temperature: Temperature,
+    /// What guarded actions pass before they are taken.
+    pub gate: LocalControls,
 }
 
 impl Engines {
@@ -59,8 +64,15 @@ impl Engines {
         let strategy_lock = StrategyLock::new(nexus.clone());
         let kpi = Kpis::new(nexus.clone());
         let temperature = Temperature::new(nexus.clone());
-        let chat = Chat::new(nexus, kill_switch.clone(), budget.clone());
-        Self { chat, budget, kill_switch, strategy_lock, kpi, temperature }
+        let gate = LocalControls::new(
+            kill_switch.clone(),
+            strategy_lock.clone(),
+            budget.clone(),
+            kpi.clone(),
+            temperature.clone(),
+        );
+        let chat = Chat::new(nexus, Arc::new(gate.clone()));
+        Self { chat, budget, kill_switch, strategy_lock, kpi, temperature, gate }
     }
 }
 

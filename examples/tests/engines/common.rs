@@ -36,6 +36,14 @@ impl Bench {
         self.ledger.context(tenant, env).user_id(user).build().expect("a valid scope")
     }
 
+    /// Takes a table away, as a broken file does.
+    pub(crate) fn drop_tables(&self, names: &[&str]) {
+        let database = rusqlite::Connection::open(self.database()).expect("open the database");
+        for name in names {
+            database.execute_batch(&format!("DROP TABLE {name}")).expect("drop a table");
+        }
+    }
+
     /// How the calls of a surface ended, in the order of their ends: `ok`, `error chat.empty_message`, ...
     pub(crate) fn endings(&self, surface: &str) -> Vec<String> {
         let events = self.ledger.events();

@@ -3,8 +3,11 @@
 mod chat;
 mod common;
 mod equality;
+mod failing;
+mod gate;
 mod gates;
 mod isolation;
+mod isolation_of_controls;
 mod kpi;
 mod privacy;
 mod script;

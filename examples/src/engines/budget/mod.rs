@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 
 use super::nexus::Nexus;
 pub use error::BudgetError;
-pub use model::{KindTotal, Policy, Receipt, Summary, UsageKind};
+pub use model::{KindTotal, Label, Origin, OriginTotal, Policy, Receipt, Summary, Usage, UsageKind};
 pub use money::{Currency, InvalidCurrency, Money};
 
 /// The budget engine.
@@ -87,24 +87,20 @@ impl Budget {
     #[dataset_event(
         surface = "budget.record_usage",
         access = "create",
-        input(kind, %amount),
+        input(kind = usage.kind, amount = %usage.amount, origin = usage.origin),
         output(usage_id = ret.usage_id, spent = ret.spent, is_over_limit = ret.is_over_limit),
         source_refs(budget_policy = "monthly"),
     )]
-    pub async fn record_usage(
-        &self,
-        ctx: &RequestContext,
-        kind: UsageKind,
-        amount: Decimal,
-    ) -> Result<Receipt, BudgetError> {
-        let amount = Money::new(amount)?;
+    pub async fn record_usage(&self, ctx: &RequestContext, usage: &Usage) -> Result<Receipt, BudgetError> {
+        let amount = Money::new(usage.amount)?;
+        let (kind, origin) = (usage.kind, usage.origin.clone());
         let usage_id = self.nexus.new_id("use")?;
         let recorded_by = super::acting(ctx);
         let recorded_at_us = self.nexus.now_us();
         let recorded = self.nexus.write(ctx, "record a usage", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let month = model::month_of(recorded_at_us);
-            let usage = state::Usage { usage_id, kind, amount, recorded_by, recorded_at_us };
+            let usage = state::Entry { usage_id, kind, amount, origin, recorded_by, recorded_at_us };
             state::save_usage(db, &month, &usage)?;
             let spent = state::spent(db, &month)?;
             Ok(Receipt {
@@ -117,7 +113,7 @@ impl Budget {
         recorded.await
     }
 
-    /// What was spent this month, by kind, and what is left.
+    /// What was spent this month, by kind and by who was paid, and what is left.
     ///
     /// # Errors
     ///
@@ -135,7 +131,9 @@ impl Budget {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let kinds = state::totals(db, &month)?;
             let spent = kinds.iter().fold(Money::ZERO, |sum, kind| sum.saturating_add(kind.total));
-            Ok(Summary { remaining: policy.limit.saturating_sub(spent), month, policy, spent, kinds })
+            let origins = state::origins(db, &month)?;
+            let remaining = policy.limit.saturating_sub(spent);
+            Ok(Summary { month, policy, spent, remaining, kinds, origins })
         });
         read.await
     }
