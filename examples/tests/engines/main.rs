@@ -2,6 +2,7 @@
 
 mod chat;
 mod common;
+mod documented;
 mod equality;
 mod failing;
 mod gate;
