@@ -1,19 +1,32 @@
 //! The engines: the parts of a multi-tenant backend whose calls are recorded.
 //!
-//! Each reads and writes its own tables of one [`Store`], always in the scope of the request context,
+//! Each reads and writes its own tables of one [`Nexus`], always in the scope of the request context,
 //! and none of them reads the ledger: what they return is the same with and without one.
 
+mod action;
 pub mod budget;
 pub mod chat;
+pub mod gate;
 pub mod kill_switch;
-pub mod store;
+pub mod kpi;
+pub mod nexus;
+pub mod strategy_lock;
+pub mod temperature;
+mod text;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+pub use action::{ActionName, ActionPattern, Target};
 pub use budget::Budget;
 pub use chat::Chat;
+pub use gate::{Controls, LocalControls};
 pub use kill_switch::KillSwitch;
-pub use store::{Sources, Store, StoreError};
+pub use kpi::Kpis;
+pub use nexus::{Nexus, NexusError, Sources};
+pub use strategy_lock::StrategyLock;
+pub use temperature::Temperature;
+pub use text::InvalidText;
 
 /// The engines over one database.
 #[derive(Debug, Clone)]
@@ -24,6 +37,14 @@ pub struct Engines {
     pub budget: Budget,
     /// Operators' switches that stop an engine.
     pub kill_switch: KillSwitch,
+    /// Two persons' locks that stop actions.
+    pub strategy_lock: StrategyLock,
+    /// Named numbers with corridors.
+    pub kpi: Kpis,
+    /// How strained the KPIs are, with bounds.
+    pub temperature: Temperature,
+    /// What guarded actions pass before they are taken.
+    pub gate: LocalControls,
 }
 
 impl Engines {
@@ -31,17 +52,27 @@ impl Engines {
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Ok(Self::over(Store::open(path, Sources::system())?))
+    /// As [`Nexus::open`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, NexusError> {
+        Ok(Self::over(Nexus::open(path, Sources::system())?))
     }
 
-    /// The engines over an open store.
-    pub fn over(store: Store) -> Self {
-        let kill_switch = KillSwitch::new(store.clone());
-        let budget = Budget::new(store.clone());
-        let chat = Chat::new(store, kill_switch.clone(), budget.clone());
-        Self { chat, budget, kill_switch }
+    /// The engines over an open database.
+    pub fn over(nexus: Nexus) -> Self {
+        let kill_switch = KillSwitch::new(nexus.clone());
+        let budget = Budget::new(nexus.clone());
+        let strategy_lock = StrategyLock::new(nexus.clone());
+        let kpi = Kpis::new(nexus.clone());
+        let temperature = Temperature::new(nexus.clone());
+        let gate = LocalControls::new(
+            kill_switch.clone(),
+            strategy_lock.clone(),
+            budget.clone(),
+            kpi.clone(),
+            temperature.clone(),
+        );
+        let chat = Chat::new(nexus, Arc::new(gate.clone()));
+        Self { chat, budget, kill_switch, strategy_lock, kpi, temperature, gate }
     }
 }
 

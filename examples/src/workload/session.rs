@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataset_events::{Ledger, RequestContext, SpanId, TraceId};
 use dataset_events_examples::engines::Engines;
-use dataset_events_examples::engines::budget::{Currency, UsageKind};
+use dataset_events_examples::engines::budget::{Currency, Usage, UsageKind};
 use dataset_events_examples::engines::chat::{ChatError, MAX_BODY_BYTES, ThreadId};
 use futures::StreamExt as _;
 use indicatif::ProgressBar;
@@ -117,7 +117,8 @@ impl Session {
             after = Some(last.thread_id.clone());
         }
         let budget = &self.engines.budget;
-        answered(budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1250, 2)).await)?.ok();
+        answered(budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::new(1250, 2))).await)?
+            .ok();
         answered(budget.summary(&ctx).await)?.ok();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What goes wrong in some scopes, and at which turn.
 
-use dataset_events_examples::engines::budget::{Currency, UsageKind};
+use dataset_events_examples::engines::budget::{Currency, Usage, UsageKind};
 use dataset_events_examples::engines::chat::ThreadId;
 use dataset_events_examples::engines::kill_switch::{Change, Reason, Target};
 use futures::StreamExt as _;
@@ -97,7 +97,8 @@ impl Session {
         answered(chat.attach_image(&ctx, thread_id, b"<svg/>").await)?.ok();
         answered(chat.list_threads(&ctx, None, 0).await)?.ok();
         let budget = &self.engines.budget;
-        answered(budget.record_usage(&ctx, UsageKind::Manual, Decimal::NEGATIVE_ONE).await)?.ok();
+        answered(budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::NEGATIVE_ONE)).await)?
+            .ok();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use dataset_events::{Access, Guarantee, Outcome};
 use dataset_events_examples::engines::budget::Currency;
 use dataset_events_examples::engines::chat::{ChatError, MAX_BODY_BYTES, ReplyChunk, Thread, ThreadId};
+use dataset_events_examples::engines::gate::GateError;
 use dataset_events_examples::engines::kill_switch::{Change, Reason, Target};
 use futures::StreamExt as _;
 use rust_decimal::Decimal;
@@ -33,7 +34,7 @@ async fn create_thread() {
     assert!(matches!(chat.create_thread(&ctx, &too_long).await, Err(ChatError::InvalidTitle { .. })));
     let engage = Change::Engage(Reason::Maintenance);
     bench.engines.kill_switch.update(&ctx, &Target::CHAT, engage, None).await.expect("engage");
-    assert!(matches!(chat.create_thread(&ctx, "more").await, Err(ChatError::KillSwitch(_))));
+    assert!(matches!(chat.create_thread(&ctx, "more").await, Err(ChatError::Gate(GateError::KillSwitch(_)))));
 
     let invalid = "error chat.invalid_title";
     assert_eq!(bench.endings("chat.create_thread"), ["ok", invalid, invalid, "denied kill_switch.blocked"]);
@@ -73,10 +74,10 @@ async fn send_message() {
         event.source_refs.iter().map(|source| (source.kind.as_str(), source.id.as_str())).collect();
     assert_eq!(refs, [("thread", id.as_str())]);
     assert_eq!(event.user_id().map(|user| user.as_str()), Some("u_1"));
-    // The gates and the charge are calls inside this one, in its trace.
+    // The gate, the data and the charge are calls inside this one, in its trace.
     let children = events.iter().filter(|child| child.parent_span_id == Some(event.span_id));
     let children: Vec<&str> = children.map(|child| child.surface.as_str()).collect();
-    assert_eq!(children, ["kill_switch.check", "budget.check", "budget.record_usage"]);
+    assert_eq!(children, ["gate.pass", "nexus.read", "nexus.write", "budget.record_usage"]);
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn send_message_without_budget_is_denied_and_keeps_nothing() {
     let Bench { engines, .. } = &bench;
     engines.budget.set_policy(&ctx, Decimal::ZERO, Currency::EUR).await.expect("cap the budget");
     let refused = engines.chat.send_message(&ctx, &thread.thread_id, "One more.").await;
-    assert!(matches!(refused, Err(ChatError::Budget(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ChatError::Gate(GateError::Budget(_)))), "{refused:?}");
     assert_eq!(bench.endings("chat.send_message"), ["denied budget.threshold_exceeded"]);
     let messages = engines.chat.list_messages(&ctx, &thread.thread_id, 0, 10).await.expect("list");
     assert_eq!(messages, []);
@@ -170,7 +171,7 @@ async fn a_reply_that_is_taken_to_its_end_is_kept() {
     let event = events.iter().find(|event| event.surface == "chat.stream_reply").expect("recorded");
     assert_eq!(event.detail.items, Some(chunks.len() as u64));
     let children = events.iter().filter(|child| child.parent_span_id == Some(event.span_id));
-    assert_eq!(children.count(), 3, "kill switch, budget, charge");
+    assert_eq!(children.count(), 5, "gate, thread, text, message, charge");
 }
 
 #[tokio::test]
@@ -216,6 +217,8 @@ async fn a_database_that_fails_is_an_internal_error_with_its_source() {
     let source = std::error::Error::source(&error).expect("a source");
     assert_eq!(source.to_string(), "read a thread in the engines' database");
     assert_eq!(bench.endings("chat.list_messages"), ["error chat.internal"]);
+    let accesses = bench.endings("nexus.read");
+    assert_eq!(accesses.last().map(String::as_str), Some("error nexus.statement_failed"), "{accesses:?}");
 }
 
 #[test]
@@ -225,11 +228,13 @@ fn writes_leave_a_trace_even_if_the_process_dies_inside_them() {
     for site in sites {
         let expected = match (site.surface, site.access) {
             ("budget.set_policy" | "kill_switch.update", _) => Guarantee::Durable,
+            ("strategy_lock.propose" | "strategy_lock.approve", _) => Guarantee::Durable,
+            ("strategy_lock.withdraw" | "strategy_lock.release", _) => Guarantee::Durable,
             (_, Access::Read) => Guarantee::Recorded,
             _ => Guarantee::Intent,
         };
         assert_eq!(site.guarantee, expected, "{}", site.surface);
         seen += 1;
     }
-    assert_eq!(seen, 12, "every surface of the engines is in the registry");
+    assert_eq!(seen, 32, "every surface of the engines is in the registry");
 }

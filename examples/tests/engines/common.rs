@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use dataset_events::RequestContext;
 use dataset_events::testing::TestLedger;
-use dataset_events_examples::engines::{Engines, Sources, Store};
+use dataset_events::{DatasetEvent, RequestContext};
+use dataset_events_examples::engines::{Engines, Nexus, Sources};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Engines over a database of their own, with ids and times that repeat, and a ledger of their own.
@@ -17,8 +18,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("make a temporary directory");
-        let store = Store::open(directory.path().join("engines.sqlite"), Sources::counted());
-        let engines = Engines::over(store.expect("open the engines' database"));
+        let nexus = Nexus::open(directory.path().join("engines.sqlite"), Sources::counted());
+        let engines = Engines::over(nexus.expect("open the engines' database"));
         Self { engines, ledger: TestLedger::new(), directory }
     }
 
@@ -28,8 +29,19 @@ impl Bench {
     }
 
     pub(crate) fn context(&self, tenant: &str, env: &str) -> RequestContext {
-        let builder = self.ledger.context(tenant, env).user_id("u_1");
-        builder.build().expect("a valid scope")
+        self.context_of("u_1", tenant, env)
+    }
+
+    pub(crate) fn context_of(&self, user: &str, tenant: &str, env: &str) -> RequestContext {
+        self.ledger.context(tenant, env).user_id(user).build().expect("a valid scope")
+    }
+
+    /// Takes a table away, as a broken file does.
+    pub(crate) fn drop_tables(&self, names: &[&str]) {
+        let database = rusqlite::Connection::open(self.database()).expect("open the database");
+        for name in names {
+            database.execute_batch(&format!("DROP TABLE {name}")).expect("drop a table");
+        }
     }
 
     /// How the calls of a surface ended, in the order of their ends: `ok`, `error chat.empty_message`, ...
@@ -42,4 +54,11 @@ impl Bench {
         };
         events.map(ending).collect()
     }
+}
+
+/// What an event says was changed: the field, its value before and after.
+pub(crate) fn changes(event: &DatasetEvent) -> Vec<(String, Value, Value)> {
+    let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).expect("JSON");
+    let changes = event.changes.iter();
+    changes.map(|change| (change.field.clone(), value(&change.before), value(&change.after))).collect()
 }

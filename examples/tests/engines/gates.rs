@@ -1,23 +1,17 @@
 //! Budget and kill switch: each surface succeeds and fails with the right code, and its event says so.
 
 use dataset_events::{Access, DatasetEvent, RequestContext};
-use dataset_events_examples::engines::budget::{BudgetError, Currency, UsageKind};
+use dataset_events_examples::engines::budget::{BudgetError, Currency, Label, Origin, Usage, UsageKind};
 use dataset_events_examples::engines::kill_switch::{Change, KillSwitchError, Reason, Target};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use crate::common::Bench;
+use crate::common::{Bench, changes};
 
 fn bench() -> (Bench, RequestContext) {
     let bench = Bench::new();
     let ctx = bench.context("acme", "prod");
     (bench, ctx)
-}
-
-fn changes(event: &DatasetEvent) -> Vec<(String, Value, Value)> {
-    let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).expect("JSON");
-    let changes = event.changes.iter();
-    changes.map(|change| (change.field.clone(), value(&change.before), value(&change.after))).collect()
 }
 
 #[tokio::test]
@@ -29,7 +23,7 @@ async fn a_policy_is_set_with_what_it_changed() {
     let refused = budget.set_policy(&ctx, Decimal::NEGATIVE_ONE, Currency::EUR).await;
     assert!(matches!(refused, Err(BudgetError::InvalidAmount { .. })), "{refused:?}");
     budget.set_policy(&ctx, Decimal::from(20), Currency::USD).await.expect("nothing is spent yet");
-    budget.record_usage(&ctx, UsageKind::Manual, Decimal::ONE).await.expect("record");
+    budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::ONE)).await.expect("record");
     let refused = budget.set_policy(&ctx, Decimal::from(20), Currency::EUR).await;
     assert!(matches!(refused, Err(BudgetError::CurrencyMismatch { .. })), "{refused:?}");
     assert_eq!(
@@ -56,17 +50,21 @@ async fn a_policy_is_set_with_what_it_changed() {
 async fn usage_is_recorded_exactly_and_counted_by_kind() {
     let (bench, ctx) = bench();
     let budget = &bench.engines.budget;
-    let refused = budget.record_usage(&ctx, UsageKind::Manual, Decimal::ONE).await;
+    let refused = budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::ONE)).await;
     assert!(matches!(refused, Err(BudgetError::PolicyNotFound)), "{refused:?}");
     assert!(matches!(budget.summary(&ctx).await, Err(BudgetError::PolicyNotFound)));
     budget.set_policy(&ctx, Decimal::ONE, Currency::EUR).await.expect("set");
     for _ in 0..10 {
-        budget.record_usage(&ctx, UsageKind::ChatReply, Decimal::new(1, 1)).await.expect("record");
+        budget
+            .record_usage(&ctx, &Usage::new(UsageKind::ChatReply, Decimal::new(1, 1)))
+            .await
+            .expect("record");
     }
-    let receipt = budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1, 6)).await.expect("record");
+    let receipt =
+        budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::new(1, 6))).await.expect("record");
     assert!(receipt.is_over_limit);
     assert_eq!(receipt.spent.to_string(), "1.000001");
-    let refused = budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1, 7)).await;
+    let refused = budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::new(1, 7))).await;
     assert!(matches!(refused, Err(BudgetError::InvalidAmount { .. })), "{refused:?}");
 
     let summary = budget.summary(&ctx).await.expect("summary");
@@ -84,8 +82,41 @@ async fn usage_is_recorded_exactly_and_counted_by_kind() {
     let recorded =
         events.iter().rfind(|event| event.surface == "budget.record_usage" && event.code().is_none());
     let recorded = recorded.expect("recorded");
-    assert_eq!(recorded.input_value(), json!({"kind": "manual", "amount": "0.000001"}));
+    assert_eq!(
+        recorded.input_value(),
+        json!({
+            "kind": "manual",
+            "amount": "0.000001",
+            "origin": {"provider": null, "model": null, "tool": null},
+        })
+    );
     assert_eq!(recorded.output_value()["is_over_limit"], true);
+}
+
+#[tokio::test]
+async fn usage_is_counted_by_provider_model_and_tool() {
+    let (bench, ctx) = bench();
+    let budget = &bench.engines.budget;
+    budget.set_policy(&ctx, Decimal::ONE, Currency::EUR).await.expect("set");
+    let label = |text: &str| text.parse::<Label>().expect("a label");
+    let small = Origin { provider: Some(label("mill")), model: Some(label("mill/small:1")), tool: None };
+    let large = Origin { model: Some(label("mill/large:1")), ..small.clone() };
+    let tool = Origin { tool: Some(label("search")), ..Origin::default() };
+    for origin in [&small, &large, &small, &tool] {
+        let usage = Usage::new(UsageKind::ChatReply, Decimal::new(1, 1)).of(origin.clone());
+        budget.record_usage(&ctx, &usage).await.expect("record");
+    }
+    let summary = budget.summary(&ctx).await.expect("summary");
+    let origins: Vec<(&Origin, String, u64)> =
+        summary.origins.iter().map(|paid| (&paid.origin, paid.total.to_string(), paid.entries)).collect();
+    let expected = [(&tool, "0.1", 1), (&large, "0.1", 1), (&small, "0.2", 2)];
+    assert_eq!(origins, expected.map(|(origin, total, entries)| (origin, total.to_owned(), entries)));
+    let event = &bench.ledger.events_of("budget.record_usage")[0];
+    let origin = json!({"provider": "mill", "model": "mill/small:1", "tool": null});
+    assert_eq!(event.input_value()["origin"], origin);
+    for bad in ["", "a b", &"x".repeat(65)] {
+        assert!(bad.parse::<Label>().is_err(), "{bad}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -95,7 +126,9 @@ async fn usage_that_is_recorded_at_the_same_time_adds_up() {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let (budget, ctx) = (bench.engines.budget.clone(), ctx.clone());
-        calls.spawn(async move { budget.record_usage(&ctx, UsageKind::Manual, Decimal::new(1, 3)).await });
+        calls.spawn(async move {
+            budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::new(1, 3))).await
+        });
     }
     for receipt in calls.join_all().await {
         receipt.expect("record");
@@ -104,7 +137,7 @@ async fn usage_that_is_recorded_at_the_same_time_adds_up() {
     assert_eq!(summary.spent.to_string(), "0.2");
     assert_eq!(summary.kinds[0].entries, 200);
     let seqs: Vec<u64> = bench.ledger.events().iter().map(|event| event.seq).collect();
-    assert_eq!(seqs, (1..=202).collect::<Vec<_>>());
+    assert_eq!(seqs, (1..=404).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -175,7 +208,7 @@ async fn without_a_ledger_to_record_it_no_policy_is_set_and_no_switch_is_thrown(
     assert!(matches!(refused, Err(KillSwitchError::Ledger(_))), "{refused:?}");
     // Reads and other writes go on: they do not wait for the disk.
     switch.check(&ctx, &Target::CHAT).await.expect("not engaged");
-    budget.record_usage(&ctx, UsageKind::Manual, Decimal::ONE).await.expect("record");
+    budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::ONE)).await.expect("record");
     assert_eq!(budget.summary(&ctx).await.expect("summary").policy.limit.to_string(), "1");
 }
 

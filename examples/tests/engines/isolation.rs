@@ -2,7 +2,7 @@
 
 use crate::common::Bench;
 use dataset_events::RequestContext;
-use dataset_events_examples::engines::budget::{BudgetError, Currency, UsageKind};
+use dataset_events_examples::engines::budget::{BudgetError, Currency, Usage, UsageKind};
 use dataset_events_examples::engines::chat::{ChatError, ReplyChunk, ThreadId};
 use dataset_events_examples::engines::kill_switch::{Change, KillSwitchError, Reason, Target};
 use futures::StreamExt as _;
@@ -52,7 +52,7 @@ async fn a_budget_is_spent_in_its_own_scope_only() {
     let budget = &bench.engines.budget;
     let own = bench.context("acme", "prod");
     allow_spending(&bench, &own).await;
-    budget.record_usage(&own, UsageKind::Manual, Decimal::from(99)).await.expect("record");
+    budget.record_usage(&own, &Usage::new(UsageKind::Manual, Decimal::from(99))).await.expect("record");
 
     for (tenant, env) in FOREIGN {
         let ctx = bench.context(tenant, env);

@@ -2,8 +2,15 @@
 
 mod chat;
 mod common;
+mod documented;
 mod equality;
+mod failing;
+mod gate;
 mod gates;
 mod isolation;
+mod isolation_of_controls;
+mod kpi;
 mod privacy;
 mod script;
+mod strategy_lock;
+mod temperature;

@@ -1,12 +1,16 @@
 //! One script of operations that reaches every surface and most of the ways it can end.
 
 use std::error::Error;
+use std::time::Duration;
 
 use dataset_events::{ErrorCode, RequestContext};
-use dataset_events_examples::engines::Engines;
-use dataset_events_examples::engines::budget::{Currency, UsageKind};
+use dataset_events_examples::engines::budget::{Currency, Usage, UsageKind};
 use dataset_events_examples::engines::chat::MAX_BODY_BYTES;
+use dataset_events_examples::engines::gate::Action;
 use dataset_events_examples::engines::kill_switch::{Change, Reason, Target};
+use dataset_events_examples::engines::kpi::{Direction, KpiName, Unit};
+use dataset_events_examples::engines::strategy_lock::{LockState, StrategyName};
+use dataset_events_examples::engines::{ActionName, ActionPattern, Engines};
 use futures::StreamExt as _;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -18,7 +22,7 @@ pub(crate) const GIF: &[u8] = b"GIF89a\x40\x01\xf0\0";
 
 /// Runs the script; answers every result as text, in order.
 pub(crate) async fn run(engines: &Engines, ctx: &RequestContext, foreign: &RequestContext) -> Vec<String> {
-    let Engines { chat, budget, kill_switch } = engines;
+    let Engines { chat, budget, kill_switch, .. } = engines;
     let mut results = Results::default();
     results.add("summary", budget.summary(ctx).await);
     results.add("policy", budget.set_policy(ctx, Decimal::from(-1), Currency::EUR).await);
@@ -49,8 +53,9 @@ pub(crate) async fn run(engines: &Engines, ctx: &RequestContext, foreign: &Reque
     results.add("list nothing", chat.list_messages(ctx, &id, 0, 0).await);
     results.add("threads", chat.list_threads(ctx, None, 10).await);
     results.add("no threads", chat.list_threads(ctx, None, 1_000).await);
-    results.add("usage", budget.record_usage(ctx, UsageKind::Manual, Decimal::new(9, 1)).await);
-    results.add("no usage", budget.record_usage(ctx, UsageKind::Manual, Decimal::new(1, 9)).await);
+    results.add("usage", budget.record_usage(ctx, &Usage::new(UsageKind::Manual, Decimal::new(9, 1))).await);
+    results
+        .add("no usage", budget.record_usage(ctx, &Usage::new(UsageKind::Manual, Decimal::new(1, 9))).await);
     results.add("within", budget.check(ctx, Decimal::new(1, 2)).await);
     results.add("beyond", budget.check(ctx, Decimal::ONE).await);
     results.add("currency", budget.set_policy(ctx, Decimal::ONE, Currency::USD).await);
@@ -63,7 +68,40 @@ pub(crate) async fn run(engines: &Engines, ctx: &RequestContext, foreign: &Reque
     results.add("send blocked", chat.send_message(ctx, &id, CANARY).await);
     let release = Change::Release(Reason::Abuse);
     results.add("release", kill_switch.update(ctx, &Target::ALL, release, None).await);
+    controls(engines, ctx, &mut results).await;
     results.0
+}
+
+/// Locks, KPIs, a temperature, and the gate in front of them.
+async fn controls(engines: &Engines, ctx: &RequestContext, results: &mut Results) {
+    let Engines { strategy_lock, kpi, temperature, gate, .. } = engines;
+    let (strategy, pattern) = (StrategyName::from_static("freeze"), ActionPattern::from_static("chat.*"));
+    let lock = strategy_lock.propose(ctx, &strategy, &pattern, CANARY).await;
+    if let Ok(lock) = &lock {
+        results.add("alone", strategy_lock.approve(ctx, &lock.lock_id, 1).await);
+        results.add("withdraw", strategy_lock.withdraw(ctx, &lock.lock_id, 1).await);
+        results.add("too late", strategy_lock.release(ctx, &lock.lock_id, 1).await);
+    }
+    results.add("propose", lock);
+    results.add("locks", strategy_lock.list(ctx, LockState::Withdrawn).await);
+    let (name, unit) = (KpiName::from_static("latency"), Unit::from_static("ms"));
+    results.add("unknown", kpi.latest(ctx, &name).await);
+    results.add("define", kpi.define(ctx, &name, &unit, Direction::LowerIsBetter).await);
+    results.add("cold", temperature.snapshot(ctx).await);
+    results.add(
+        "corridor",
+        kpi.set_corridor(ctx, &name, Decimal::ONE, Decimal::TEN, Some(&Target::ALL), 1).await,
+    );
+    results.add("reading", kpi.record(ctx, &name, Decimal::new(75, 1), 1).await);
+    results.add("bounds", temperature.set_bounds(ctx, Decimal::ONE, Decimal::TEN, &Target::CHAT, None).await);
+    results.add("snapshot", temperature.snapshot(ctx).await);
+    results.add("recent", temperature.recent(ctx, 5).await);
+    results.add("breaches", temperature.breaches(ctx, Duration::from_secs(60)).await);
+    let action = Action::free(ActionName::from_static("chat.send_message"));
+    results.add("too hot", gate.pass(ctx, &action).await);
+    results.add("reading", kpi.record(ctx, &name, Decimal::from(11), 2).await);
+    results.add("outside", gate.pass(ctx, &action).await);
+    results.add("kpis", kpi.list(ctx).await);
 }
 
 #[derive(Default)]

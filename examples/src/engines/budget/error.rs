@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use thiserror::Error;
 
 use super::{Currency, Money};
-use crate::engines::StoreError;
+use crate::engines::NexusError;
 
 /// Why the budget engine refused or failed.
 #[derive(Debug, Error, ErrorCode)]
@@ -51,5 +51,5 @@ pub enum BudgetError {
     /// The database failed.
     #[error("the budget engine could not use its state")]
     #[code("budget.internal", status = 500)]
-    Internal(#[from] StoreError),
+    Internal(#[from] NexusError),
 }

@@ -12,20 +12,20 @@ mod state;
 use dataset_events::{RequestContext, current, dataset_event};
 use rust_decimal::Decimal;
 
-use super::store::Store;
+use super::nexus::Nexus;
 pub use error::BudgetError;
-pub use model::{KindTotal, Policy, Receipt, Summary, UsageKind};
+pub use model::{KindTotal, Label, Origin, OriginTotal, Policy, Receipt, Summary, Usage, UsageKind};
 pub use money::{Currency, InvalidCurrency, Money};
 
 /// The budget engine.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    store: Store,
+    nexus: Nexus,
 }
 
 impl Budget {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(nexus: Nexus) -> Self {
+        Self { nexus }
     }
 
     /// Sets what may be spent in a month.
@@ -52,8 +52,8 @@ impl Budget {
     ) -> Result<Policy, BudgetError> {
         let limit = Money::new(limit)?;
         let updated_by = super::acting(ctx);
-        let updated_at_us = self.store.now_us();
-        let updated = self.store.write(ctx, "set a budget policy", move |db| {
+        let updated_at_us = self.nexus.now_us();
+        let updated = self.nexus.write(ctx, "set a budget policy", move |db| {
             let before = state::policy(db)?;
             if let Some(current) = before.as_ref().map(|policy| policy.currency)
                 && current != currency
@@ -87,24 +87,20 @@ impl Budget {
     #[dataset_event(
         surface = "budget.record_usage",
         access = "create",
-        input(kind, %amount),
+        input(kind = usage.kind, amount = %usage.amount, origin = usage.origin),
         output(usage_id = ret.usage_id, spent = ret.spent, is_over_limit = ret.is_over_limit),
         source_refs(budget_policy = "monthly"),
     )]
-    pub async fn record_usage(
-        &self,
-        ctx: &RequestContext,
-        kind: UsageKind,
-        amount: Decimal,
-    ) -> Result<Receipt, BudgetError> {
-        let amount = Money::new(amount)?;
-        let usage_id = self.store.new_id("use")?;
+    pub async fn record_usage(&self, ctx: &RequestContext, usage: &Usage) -> Result<Receipt, BudgetError> {
+        let amount = Money::new(usage.amount)?;
+        let (kind, origin) = (usage.kind, usage.origin.clone());
+        let usage_id = self.nexus.new_id("use")?;
         let recorded_by = super::acting(ctx);
-        let recorded_at_us = self.store.now_us();
-        let recorded = self.store.write(ctx, "record a usage", move |db| {
+        let recorded_at_us = self.nexus.now_us();
+        let recorded = self.nexus.write(ctx, "record a usage", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let month = model::month_of(recorded_at_us);
-            let usage = state::Usage { usage_id, kind, amount, recorded_by, recorded_at_us };
+            let usage = state::Entry { usage_id, kind, amount, origin, recorded_by, recorded_at_us };
             state::save_usage(db, &month, &usage)?;
             let spent = state::spent(db, &month)?;
             Ok(Receipt {
@@ -117,7 +113,7 @@ impl Budget {
         recorded.await
     }
 
-    /// What was spent this month, by kind, and what is left.
+    /// What was spent this month, by kind and by who was paid, and what is left.
     ///
     /// # Errors
     ///
@@ -130,12 +126,14 @@ impl Budget {
         source_refs(budget_policy = "monthly"),
     )]
     pub async fn summary(&self, ctx: &RequestContext) -> Result<Summary, BudgetError> {
-        let month = model::month_of(self.store.now_us());
-        let read = self.store.read(ctx, "summarise a budget", move |db| {
+        let month = model::month_of(self.nexus.now_us());
+        let read = self.nexus.read(ctx, "summarise a budget", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let kinds = state::totals(db, &month)?;
             let spent = kinds.iter().fold(Money::ZERO, |sum, kind| sum.saturating_add(kind.total));
-            Ok(Summary { remaining: policy.limit.saturating_sub(spent), month, policy, spent, kinds })
+            let origins = state::origins(db, &month)?;
+            let remaining = policy.limit.saturating_sub(spent);
+            Ok(Summary { month, policy, spent, remaining, kinds, origins })
         });
         read.await
     }
@@ -157,8 +155,8 @@ impl Budget {
     )]
     pub async fn check(&self, ctx: &RequestContext, amount: Decimal) -> Result<Money, BudgetError> {
         let amount = Money::new(amount)?;
-        let month = model::month_of(self.store.now_us());
-        let read = self.store.read(ctx, "check a budget", move |db| {
+        let month = model::month_of(self.nexus.now_us());
+        let read = self.nexus.read(ctx, "check a budget", move |db| {
             let policy = state::policy(db)?.ok_or(BudgetError::PolicyNotFound)?;
             let spent = state::spent(db, &month)?;
             let after = spent.saturating_add(amount);

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::{Currency, Money};
+use crate::engines::text::{is_label, text_type};
 
 /// What may be spent in a scope in a calendar month (UTC).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// The most that may be spent.
     pub limit: Money,
@@ -22,7 +24,7 @@ pub struct Policy {
 }
 
 /// What money is spent on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum UsageKind {
@@ -60,8 +62,51 @@ impl fmt::Display for UsageKind {
     }
 }
 
+text_type! {
+    /// The name of a provider, a model or a tool, such as `openai`, `gpt-4o`, `web/search`.
+    Label, "label", "1 to 64 bytes of [A-Za-z0-9._:/%-]", is_label
+}
+
+/// Who was paid: what budgets are shown by, beside the kind of usage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// Who runs the model or the tool.
+    pub provider: Option<Label>,
+    /// The model that was used.
+    pub model: Option<Label>,
+    /// The tool that was used.
+    pub tool: Option<Label>,
+}
+
+/// Money that was spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// On what.
+    pub kind: UsageKind,
+    /// How much, as given; checked when it is recorded.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub amount: Decimal,
+    /// Who was paid.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+impl Usage {
+    /// A usage that names nobody who was paid.
+    pub fn new(kind: UsageKind, amount: Decimal) -> Self {
+        Self { kind, amount, origin: Origin::default() }
+    }
+
+    /// The same usage with who was paid.
+    #[must_use]
+    pub fn of(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+}
+
 /// What recording a usage answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The entry.
     pub usage_id: String,
@@ -74,7 +119,7 @@ pub struct Receipt {
 }
 
 /// What one kind of usage cost in a month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindTotal {
     /// The kind.
     pub kind: UsageKind,
@@ -84,8 +129,19 @@ pub struct KindTotal {
     pub entries: u64,
 }
 
+/// What was paid to one origin in a month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginTotal {
+    /// Who was paid.
+    pub origin: Origin,
+    /// The sum.
+    pub total: Money,
+    /// Of how many entries.
+    pub entries: u64,
+}
+
 /// A month of a scope.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// The month, `YYYY-MM` (UTC).
     pub month: String,
@@ -97,6 +153,8 @@ pub struct Summary {
     pub remaining: Money,
     /// By kind, in the order of their names.
     pub kinds: Vec<KindTotal>,
+    /// By provider, model and tool, in the order of their names.
+    pub origins: Vec<OriginTotal>,
 }
 
 /// The calendar month (UTC) of a time, as `YYYY-MM`.

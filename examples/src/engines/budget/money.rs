@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
 use super::BudgetError;
@@ -70,6 +70,13 @@ impl Serialize for Money {
     }
 }
 
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let amount = rust_decimal::serde::str::deserialize(deserializer)?;
+        Self::new(amount).map_err(de::Error::custom)
+    }
+}
+
 /// A currency by its ISO 4217 code: three capital letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Currency([u8; 3]);
@@ -113,6 +120,12 @@ impl Serialize for Currency {
     }
 }
 
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,5 +160,16 @@ mod tests {
         for bad in ["", "usd", "US", "USDT", "U\u{20ac}"] {
             assert_eq!(bad.parse::<Currency>(), Err(InvalidCurrency), "{bad}");
         }
+    }
+
+    #[test]
+    fn money_in_json_is_a_string_and_checked() {
+        assert_eq!(serde_json::to_string(&money("12.50").unwrap()).unwrap(), "\"12.5\"");
+        assert_eq!(serde_json::from_str::<Money>("\"12.5\"").unwrap(), money("12.5").unwrap());
+        for bad in ["12.5", "\"-1\"", "\"0.0000001\"", "\"much\""] {
+            assert!(serde_json::from_str::<Money>(bad).is_err(), "{bad}");
+        }
+        assert_eq!(serde_json::from_str::<Currency>("\"EUR\"").unwrap(), Currency::EUR);
+        assert!(serde_json::from_str::<Currency>("\"euro\"").is_err());
     }
 }

@@ -4,9 +4,8 @@ use dataset_events::ErrorCode;
 use thiserror::Error;
 
 use super::model::{MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_PAGE, MAX_TITLE_BYTES, ThreadId};
-use crate::engines::StoreError;
-use crate::engines::budget::BudgetError;
-use crate::engines::kill_switch::KillSwitchError;
+use crate::engines::NexusError;
+use crate::engines::gate::GateError;
 
 /// Why the chat engine refused or failed.
 #[derive(Debug, Error, ErrorCode)]
@@ -58,16 +57,12 @@ pub enum ChatError {
         /// The thread.
         thread_id: ThreadId,
     },
-    /// An operator has switched the chat off.
+    /// A control refused or failed: kill switch, strategy lock, budget, KPI or temperature.
     #[error(transparent)]
     #[code(transparent)]
-    KillSwitch(#[from] KillSwitchError),
-    /// The budget does not allow it.
-    #[error(transparent)]
-    #[code(transparent)]
-    Budget(#[from] BudgetError),
+    Gate(#[from] GateError),
     /// The database failed.
     #[error("the chat engine could not use its state")]
     #[code("chat.internal", status = 500)]
-    Internal(#[from] StoreError),
+    Internal(#[from] NexusError),
 }

@@ -11,13 +11,16 @@ mod reply;
 mod state;
 mod stream;
 
+use std::sync::Arc;
+
 use dataset_events::{RequestContext, current, dataset_event};
 use futures::stream::BoxStream;
 use sha2::{Digest, Sha256};
 
-use super::budget::{Budget, UsageKind};
-use super::kill_switch::{KillSwitch, Target};
-use super::store::Store;
+use super::ActionName;
+use super::budget::{Usage, UsageKind};
+use super::gate::{Action, Controls};
+use super::nexus::Nexus;
 pub use error::ChatError;
 pub use image::ImageFormat;
 pub use model::{
@@ -25,17 +28,22 @@ pub use model::{
     ReplyChunk, Role, Thread, ThreadId,
 };
 
+const CREATE_THREAD: ActionName = ActionName::from_static("chat.create_thread");
+const SEND_MESSAGE: ActionName = ActionName::from_static("chat.send_message");
+const ATTACH_IMAGE: ActionName = ActionName::from_static("chat.attach_image");
+const STREAM_REPLY: ActionName = ActionName::from_static("chat.stream_reply");
+
 /// The chat engine.
 #[derive(Debug, Clone)]
 pub struct Chat {
-    store: Store,
-    kill_switch: KillSwitch,
-    budget: Budget,
+    nexus: Nexus,
+    controls: Arc<dyn Controls>,
 }
 
 impl Chat {
-    pub(super) fn new(store: Store, kill_switch: KillSwitch, budget: Budget) -> Self {
-        Self { store, kill_switch, budget }
+    /// The chat over its data, behind controls that are in this process or in another.
+    pub fn new(nexus: Nexus, controls: Arc<dyn Controls>) -> Self {
+        Self { nexus, controls }
     }
 
     /// Begins a thread.
@@ -43,7 +51,8 @@ impl Chat {
     /// # Errors
     ///
     /// - `chat.invalid_title`: the title is empty or longer than [`MAX_TITLE_BYTES`].
-    /// - `kill_switch.blocked`: an operator has switched the chat off in this scope.
+    /// - `kill_switch.blocked`, `strategy_lock.blocked`, `kpi.out_of_corridor`, `temperature.breached`, and the
+    ///   failures of the controls: the gate does not let the action pass.
     /// - `chat.internal`: the database failed.
     #[dataset_event(
         surface = "chat.create_thread",
@@ -55,16 +64,16 @@ impl Chat {
         if title.trim().is_empty() || title.len() > MAX_TITLE_BYTES {
             return Err(ChatError::InvalidTitle { len_bytes: title.len() });
         }
-        self.kill_switch.check(ctx, &Target::CHAT).await?;
-        let thread_id = ThreadId::generated(&self.store)?;
+        self.controls.pass(ctx, &Action::free(CREATE_THREAD)).await?;
+        let thread_id = ThreadId::generated(&self.nexus)?;
         let thread = Thread {
             thread_id,
             title: title.to_owned(),
             created_by: super::acting(ctx),
-            created_at_us: self.store.now_us(),
+            created_at_us: self.nexus.now_us(),
             messages: 0,
         };
-        let created = self.store.write(ctx, "create a thread", move |db| {
+        let created = self.nexus.write(ctx, "create a thread", move |db| {
             state::insert_thread(db, &thread)?;
             Ok::<_, ChatError>(thread)
         });
@@ -81,7 +90,8 @@ impl Chat {
     /// # Errors
     ///
     /// - `chat.empty_message`, `chat.message_too_long`: no text, or more than [`MAX_BODY_BYTES`].
-    /// - `kill_switch.blocked`: an operator has switched the chat off in this scope.
+    /// - `kill_switch.blocked`, `strategy_lock.blocked`, `kpi.out_of_corridor`, `temperature.breached`, and the
+    ///   failures of the controls: the gate does not let the action pass.
     /// - `chat.thread_not_found`: the scope has no such thread.
     /// - `budget.threshold_exceeded`, `budget.policy_not_found`: the budget does not allow it.
     /// - `chat.internal`: the database failed.
@@ -105,8 +115,8 @@ impl Chat {
             return Err(ChatError::MessageTooLong { len_bytes: body.len() });
         }
         let price = price::message(body.len());
-        let content = Content::Text(body.to_owned());
-        self.take_in(ctx, thread_id, content, UsageKind::ChatMessage, price).await
+        let (content, usage) = (Content::Text(body.to_owned()), Usage::new(UsageKind::ChatMessage, price));
+        self.take_in(ctx, thread_id, content, SEND_MESSAGE, usage).await
     }
 
     /// Adds an image to a thread, and charges for it.
@@ -142,7 +152,8 @@ impl Chat {
         let sha256 = hex(&Sha256::digest(bytes));
         let info = ImageInfo { format, width, height, size_bytes: bytes.len() as u64, sha256 };
         let price = price::image(&info);
-        self.take_in(ctx, thread_id, Content::Image(info), UsageKind::ChatImage, price).await
+        let usage = Usage::new(UsageKind::ChatImage, price);
+        self.take_in(ctx, thread_id, Content::Image(info), ATTACH_IMAGE, usage).await
     }
 
     /// The threads of the scope by id, after `after`, at most `limit` (1 to [`MAX_PAGE`]).
@@ -165,7 +176,7 @@ impl Chat {
     ) -> Result<Vec<Thread>, ChatError> {
         require_page(limit)?;
         let after = after.cloned();
-        let read = self.store.read(ctx, "list threads", move |db| {
+        let read = self.nexus.read(ctx, "list threads", move |db| {
             state::threads(db, after.as_ref(), limit).map_err(ChatError::from)
         });
         read.await
@@ -194,7 +205,7 @@ impl Chat {
     ) -> Result<Vec<Message>, ChatError> {
         require_page(limit)?;
         let thread_id = thread_id.clone();
-        let read = self.store.read(ctx, "list messages", move |db| {
+        let read = self.nexus.read(ctx, "list messages", move |db| {
             if state::thread(db, &thread_id)?.is_none() {
                 return Err(ChatError::ThreadNotFound { thread_id });
             }
@@ -205,12 +216,15 @@ impl Chat {
 
     /// Replies to the newest text of a thread, in pieces as they are made.
     ///
-    /// The reply becomes a message of the thread, and is charged, when its last piece was taken: a
-    /// client that goes away before leaves the thread as it was. An error is the stream's last item.
+    /// The gate is asked for the price of the longest reply before anything is read; what is charged is the
+    /// price of the reply that was given. The reply becomes a message of the thread, and is charged, when
+    /// its last piece was taken: a client that goes away before leaves the thread as it was. An error is the
+    /// stream's last item.
     ///
     /// # Errors
     ///
-    /// - `kill_switch.blocked`: an operator has switched the chat off in this scope.
+    /// - `kill_switch.blocked`, `strategy_lock.blocked`, `kpi.out_of_corridor`, `temperature.breached`, and the
+    ///   failures of the controls: the gate does not let the action pass.
     /// - `chat.thread_not_found`: the scope has no such thread.
     /// - `chat.nothing_to_reply_to`: the thread holds no text of a user with words in it.
     /// - `budget.threshold_exceeded`, `budget.policy_not_found`: the budget does not allow it.
@@ -229,27 +243,26 @@ impl Chat {
         stream::reply(self.clone(), ctx.clone(), thread_id.clone())
     }
 
-    /// The gates, the message, the charge: what every way into a thread has in common.
+    /// The gate, the message, the charge: what every way into a thread has in common.
     async fn take_in(
         &self,
         ctx: &RequestContext,
         thread_id: &ThreadId,
         content: Content,
-        kind: UsageKind,
-        price: rust_decimal::Decimal,
+        action: ActionName,
+        usage: Usage,
     ) -> Result<Message, ChatError> {
-        self.kill_switch.check(ctx, &Target::CHAT).await?;
+        self.controls.pass(ctx, &Action::priced(action, usage.amount)).await?;
         self.require_thread(ctx, thread_id).await?;
-        self.budget.check(ctx, price).await?;
         let message = self.append(ctx, thread_id, Role::User, content).await?;
-        self.budget.record_usage(ctx, kind, price).await?;
+        self.controls.record_usage(ctx, &usage).await?;
         Ok(message)
     }
 
     async fn require_thread(&self, ctx: &RequestContext, thread_id: &ThreadId) -> Result<(), ChatError> {
         let thread_id = thread_id.clone();
         let read =
-            self.store.read(ctx, "look for a thread", move |db| match state::thread(db, &thread_id)? {
+            self.nexus.read(ctx, "look for a thread", move |db| match state::thread(db, &thread_id)? {
                 Some(_) => Ok(()),
                 None => Err(ChatError::ThreadNotFound { thread_id }),
             });
@@ -268,9 +281,9 @@ impl Chat {
             Role::User => super::acting(ctx),
             Role::Assistant => "(assistant)".to_owned(),
         };
-        let message_id = self.store.new_id("msg")?;
-        let new = state::NewMessage { message_id, role, author, content, created_at_us: self.store.now_us() };
-        let saved = self.store.write(ctx, "save a message", move |db| {
+        let message_id = self.nexus.new_id("msg")?;
+        let new = state::NewMessage { message_id, role, author, content, created_at_us: self.nexus.now_us() };
+        let saved = self.nexus.write(ctx, "save a message", move |db| {
             state::append(db, &thread_id, new)?.ok_or(ChatError::ThreadNotFound { thread_id })
         });
         saved.await

@@ -7,7 +7,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::image::ImageFormat;
-use crate::engines::{Store, StoreError};
+use crate::engines::{Nexus, NexusError};
 
 /// The longest title, in bytes.
 pub const MAX_TITLE_BYTES: usize = 256;
@@ -32,8 +32,8 @@ pub struct InvalidThreadId {
 }
 
 impl ThreadId {
-    pub(super) fn generated(store: &Store) -> Result<Self, StoreError> {
-        store.new_id("th").map(Self)
+    pub(super) fn generated(nexus: &Nexus) -> Result<Self, NexusError> {
+        nexus.new_id("th").map(Self)
     }
 
     /// The id as text.

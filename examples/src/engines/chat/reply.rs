@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_SENTENCES: usize = 4;
 /// A sentence is cut at this many bytes.
 const MAX_SENTENCE_BYTES: usize = 280;
+/// The longest reply, in bytes: its sentences, and a space between any two.
+pub(super) const MAX_REPLY_BYTES: usize = MAX_SENTENCES * (MAX_SENTENCE_BYTES + 1) - 1;
 /// The bytes of a chunk, more or less: chunks end at words.
 const CHUNK_BYTES: usize = 48;
 
@@ -115,5 +117,7 @@ mod tests {
     fn long_sentences_are_cut_at_a_character() {
         let text = "ä".repeat(400);
         assert_eq!(reply_to(&text).unwrap().len(), MAX_SENTENCE_BYTES);
+        let lines = format!("{text}\n").repeat(2 * MAX_SENTENCES);
+        assert_eq!(reply_to(&lines).unwrap().len(), MAX_REPLY_BYTES);
     }
 }

@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 use super::image::ImageFormat;
 use super::model::{Content, ImageInfo, Message, Role, Thread, ThreadId};
-use crate::engines::store::{ScopedTransaction, StoreError};
+use crate::engines::nexus::{NexusError, ScopedTransaction};
 
 /// A message before it has its place.
 pub(super) struct NewMessage {
@@ -15,7 +15,7 @@ pub(super) struct NewMessage {
     pub(super) created_at_us: i64,
 }
 
-pub(super) fn insert_thread(db: &ScopedTransaction<'_>, thread: &Thread) -> Result<(), StoreError> {
+pub(super) fn insert_thread(db: &ScopedTransaction<'_>, thread: &Thread) -> Result<(), NexusError> {
     let sql = "INSERT INTO chat_threads
                    (tenant_id, env, thread_id, title, created_by, created_at_us, messages)
                VALUES (:tenant_id, :env, :thread_id, :title, :created_by, :created_at_us, :messages)";
@@ -33,7 +33,7 @@ pub(super) fn insert_thread(db: &ScopedTransaction<'_>, thread: &Thread) -> Resu
     Ok(())
 }
 
-pub(super) fn thread(db: &ScopedTransaction<'_>, id: &ThreadId) -> Result<Option<Thread>, StoreError> {
+pub(super) fn thread(db: &ScopedTransaction<'_>, id: &ThreadId) -> Result<Option<Thread>, NexusError> {
     let sql = "SELECT title, created_by, created_at_us, messages FROM chat_threads
                WHERE tenant_id = :tenant_id AND env = :env AND thread_id = :thread_id";
     db.row("read a thread", sql, &[(":thread_id", &id.as_str())], |row| {
@@ -51,7 +51,7 @@ pub(super) fn threads(
     db: &ScopedTransaction<'_>,
     after: Option<&ThreadId>,
     limit: u32,
-) -> Result<Vec<Thread>, StoreError> {
+) -> Result<Vec<Thread>, NexusError> {
     const ACTION: &str = "list threads";
     let sql = "SELECT title, created_by, created_at_us, messages, thread_id FROM chat_threads
                WHERE tenant_id = :tenant_id AND env = :env AND thread_id > :after
@@ -62,7 +62,7 @@ pub(super) fn threads(
         Ok((thread_id, row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
     let thread = |(thread_id, title, created_by, created_at_us, messages): (String, _, _, _, _)| {
-        let corrupt = StoreError::Corrupt { action: ACTION, column: "thread_id" };
+        let corrupt = NexusError::Corrupt { action: ACTION, column: "thread_id" };
         let thread_id = thread_id.parse().map_err(|_| corrupt)?;
         Ok(Thread { thread_id, title, created_by, created_at_us, messages })
     };
@@ -74,7 +74,7 @@ pub(super) fn append(
     db: &ScopedTransaction<'_>,
     thread_id: &ThreadId,
     new: NewMessage,
-) -> Result<Option<Message>, StoreError> {
+) -> Result<Option<Message>, NexusError> {
     let sql = "UPDATE chat_threads SET messages = messages + 1
                WHERE tenant_id = :tenant_id AND env = :env AND thread_id = :thread_id
                RETURNING messages";
@@ -118,7 +118,7 @@ pub(super) fn messages(
     thread_id: &ThreadId,
     after: u64,
     limit: u32,
-) -> Result<Vec<Message>, StoreError> {
+) -> Result<Vec<Message>, NexusError> {
     let sql = "SELECT position, message_id, author, role, body,
                       image_format, image_width, image_height, image_bytes, image_sha256, created_at_us
                FROM chat_messages
@@ -130,10 +130,10 @@ pub(super) fn messages(
     rows.into_iter().collect()
 }
 
-fn message(row: &Row<'_>) -> Result<Message, StoreError> {
+fn message(row: &Row<'_>) -> Result<Message, NexusError> {
     const ACTION: &str = "list messages";
-    let failed = |source| StoreError::Statement { action: ACTION, source };
-    let corrupt = |column| StoreError::Corrupt { action: ACTION, column };
+    let failed = |source| NexusError::statement(ACTION, source);
+    let corrupt = |column| NexusError::Corrupt { action: ACTION, column };
     let role: String = row.get(3).map_err(failed)?;
     let body: Option<String> = row.get(4).map_err(failed)?;
     let content = match body {
@@ -163,7 +163,7 @@ fn message(row: &Row<'_>) -> Result<Message, StoreError> {
 pub(super) fn last_user_text(
     db: &ScopedTransaction<'_>,
     thread_id: &ThreadId,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<String>, NexusError> {
     let sql = "SELECT body FROM chat_messages
                WHERE tenant_id = :tenant_id AND env = :env AND thread_id = :thread_id
                  AND role = 'user' AND body IS NOT NULL

@@ -7,9 +7,13 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 
 use super::model::{Content, ReplyChunk, Role, ThreadId};
-use super::{Chat, ChatError, price, reply, state};
-use crate::engines::budget::UsageKind;
-use crate::engines::kill_switch::Target;
+use super::{Chat, ChatError, STREAM_REPLY, price, reply, state};
+use crate::engines::budget::{Label, Origin, Usage, UsageKind};
+use crate::engines::gate::Action;
+
+/// Replies are made in this program, by choosing sentences.
+const PROVIDER: Label = Label::from_static("built-in");
+const MODEL: Label = Label::from_static("telling-sentences");
 
 /// What a reply in progress owns: the stream outlives the call that made it.
 struct Reply {
@@ -61,19 +65,18 @@ impl Reply {
         }
     }
 
-    /// Passes the gates and makes the reply.
+    /// Passes the gate and makes the reply.
     async fn think(&self) -> Result<String, ChatError> {
         let Self { chat, ctx, thread_id, .. } = self;
-        chat.kill_switch.check(ctx, &Target::CHAT).await?;
+        let at_most = price::reply(reply::MAX_REPLY_BYTES);
+        chat.controls.pass(ctx, &Action::priced(STREAM_REPLY, at_most)).await?;
         chat.require_thread(ctx, thread_id).await?;
         let id = thread_id.clone();
-        let text = chat.store.read(ctx, "read the newest text", move |db| {
+        let text = chat.nexus.read(ctx, "read the newest text", move |db| {
             state::last_user_text(db, &id).map_err(ChatError::from)
         });
         let whole = text.await?.and_then(|text| reply::reply_to(&text));
-        let whole = whole.ok_or_else(|| ChatError::NothingToReplyTo { thread_id: thread_id.clone() })?;
-        chat.budget.check(ctx, price::reply(whole.len())).await?;
-        Ok(whole)
+        whole.ok_or_else(|| ChatError::NothingToReplyTo { thread_id: thread_id.clone() })
     }
 
     /// Keeps the reply and charges for it.
@@ -81,7 +84,8 @@ impl Reply {
         let Self { chat, ctx, thread_id, .. } = self;
         let price = price::reply(whole.len());
         let message = chat.append(ctx, thread_id, Role::Assistant, Content::Text(whole)).await?;
-        chat.budget.record_usage(ctx, UsageKind::ChatReply, price).await?;
+        let origin = Origin { provider: Some(PROVIDER), model: Some(MODEL), tool: None };
+        chat.controls.record_usage(ctx, &Usage::new(UsageKind::ChatReply, price).of(origin)).await?;
         Ok(ReplyChunk::Done { message_id: message.message_id })
     }
 }

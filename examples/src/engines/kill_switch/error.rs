@@ -4,7 +4,7 @@ use dataset_events::{ErrorCode, LedgerUnavailable};
 use thiserror::Error;
 
 use super::{Reason, Target};
-use crate::engines::StoreError;
+use crate::engines::NexusError;
 
 /// Why the kill switch refused or failed.
 #[derive(Debug, Error, ErrorCode)]
@@ -37,5 +37,5 @@ pub enum KillSwitchError {
     /// The database failed.
     #[error("the kill switch could not use its state")]
     #[code("kill_switch.internal", status = 500)]
-    Internal(#[from] StoreError),
+    Internal(#[from] NexusError),
 }

@@ -5,19 +5,20 @@ mod model;
 
 use dataset_events::{RequestContext, current, dataset_event};
 
-use super::store::{ScopedTransaction, Store, StoreError};
+pub use super::action::Target;
+use super::nexus::{Nexus, NexusError, ScopedTransaction};
 pub use error::KillSwitchError;
-pub use model::{Change, InvalidTarget, Reason, Switch, Target};
+pub use model::{Change, Reason, Switch};
 
 /// The kill switch engine.
 #[derive(Debug, Clone)]
 pub struct KillSwitch {
-    store: Store,
+    nexus: Nexus,
 }
 
 impl KillSwitch {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(nexus: Nexus) -> Self {
+        Self { nexus }
     }
 
     /// Engages or releases the switch of `target`.
@@ -47,8 +48,8 @@ impl KillSwitch {
     ) -> Result<Switch, KillSwitchError> {
         let target = target.clone();
         let updated_by = super::acting(ctx);
-        let updated_at_us = self.store.now_us();
-        let updated = self.store.write(ctx, "update a kill switch", move |db| {
+        let updated_at_us = self.nexus.now_us();
+        let updated = self.nexus.write(ctx, "update a kill switch", move |db| {
             let before = find(db, &target)?;
             let found = before.as_ref().map_or(0, |switch| switch.version);
             if let Some(expected) = expected_version.filter(|expected| *expected != found) {
@@ -87,7 +88,7 @@ impl KillSwitch {
     )]
     pub async fn check(&self, ctx: &RequestContext, target: &Target) -> Result<(), KillSwitchError> {
         let target = target.clone();
-        let read = self.store.read(ctx, "check a kill switch", move |db| {
+        let read = self.nexus.read(ctx, "check a kill switch", move |db| {
             for target in [Target::ALL, target] {
                 if let Some(switch) = find(db, &target)?.filter(|switch| switch.is_engaged) {
                     return Err(KillSwitchError::Blocked { target, reason: switch.reason });
@@ -99,7 +100,7 @@ impl KillSwitch {
     }
 }
 
-fn find(db: &ScopedTransaction<'_>, target: &Target) -> Result<Option<Switch>, StoreError> {
+fn find(db: &ScopedTransaction<'_>, target: &Target) -> Result<Option<Switch>, NexusError> {
     const ACTION: &str = "read a kill switch";
     let sql = "SELECT is_engaged, reason, version, updated_by, updated_at_us FROM kill_switches
                WHERE tenant_id = :tenant_id AND env = :env AND target = :target";
@@ -109,11 +110,11 @@ fn find(db: &ScopedTransaction<'_>, target: &Target) -> Result<Option<Switch>, S
     })?;
     let Some((is_engaged, reason, version, updated_by, updated_at_us)) = row else { return Ok(None) };
     let reason =
-        Reason::from_stored(&reason).ok_or(StoreError::Corrupt { action: ACTION, column: "reason" })?;
+        Reason::from_stored(&reason).ok_or(NexusError::Corrupt { action: ACTION, column: "reason" })?;
     Ok(Some(Switch { target: target.clone(), is_engaged, reason, version, updated_by, updated_at_us }))
 }
 
-fn save(db: &ScopedTransaction<'_>, switch: &Switch) -> Result<(), StoreError> {
+fn save(db: &ScopedTransaction<'_>, switch: &Switch) -> Result<(), NexusError> {
     let sql = "INSERT INTO kill_switches
                    (tenant_id, env, target, is_engaged, reason, version, updated_by, updated_at_us)
                VALUES (:tenant_id, :env, :target, :is_engaged, :reason, :version, :updated_by, :updated_at_us)

@@ -1,62 +1,13 @@
-//! What a kill switch is about: targets, reasons, the switch itself.
+//! What a kill switch is about: reasons, changes, the switch itself.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
-use serde::Serialize;
-use thiserror::Error;
+use serde::{Deserialize, Serialize};
 
-/// What a switch stops: one engine by name, or all of them (`*`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Target(Cow<'static, str>);
-
-/// A text is neither an engine's name nor `*`.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "a text of {len_bytes} bytes is no kill switch target: use `*` or an engine's name, [a-z][a-z0-9_]*, at most 64 bytes"
-)]
-pub struct InvalidTarget {
-    /// The length of the refused text.
-    pub len_bytes: usize,
-}
-
-impl Target {
-    /// All engines.
-    pub const ALL: Self = Self(Cow::Borrowed("*"));
-    /// The chat engine.
-    pub const CHAT: Self = Self(Cow::Borrowed("chat"));
-
-    /// The target as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Target {
-    type Err = InvalidTarget;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let is_name = text.len() <= 64
-            && text.starts_with(|first: char| first.is_ascii_lowercase())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        if text == "*" || is_name {
-            Ok(Self(Cow::Owned(text.to_owned())))
-        } else {
-            Err(InvalidTarget { len_bytes: text.len() })
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+use crate::engines::Target;
 
 /// Why a switch was engaged. A closed list, so that the ledger can hold it without holding prose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -125,7 +76,7 @@ impl Change {
 }
 
 /// The state of one switch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switch {
     /// What it stops.
     pub target: Target,

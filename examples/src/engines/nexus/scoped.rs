@@ -3,7 +3,7 @@
 use dataset_events::Scope;
 use rusqlite::{CachedStatement, Row, ToSql, Transaction};
 
-use super::error::StoreError;
+use super::error::NexusError;
 
 /// Named parameters of a statement, without the scope's.
 pub(crate) type Named<'a> = &'a [(&'static str, &'a dyn ToSql)];
@@ -33,9 +33,9 @@ impl<'c> ScopedTransaction<'c> {
         action: &'static str,
         sql: &str,
         named: Named<'_>,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize, NexusError> {
         let mut statement = self.bind(action, sql, named)?;
-        statement.raw_execute().map_err(|source| StoreError::Statement { action, source })
+        statement.raw_execute().map_err(|source| NexusError::statement(action, source))
     }
 
     /// The one row of a query, if there is one.
@@ -45,11 +45,11 @@ impl<'c> ScopedTransaction<'c> {
         sql: &str,
         named: Named<'_>,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Option<T>, NexusError> {
         let mut statement = self.bind(action, sql, named)?;
         let mut rows = statement.raw_query();
         let row = rows.next().and_then(|row| row.map(read).transpose());
-        row.map_err(|source| StoreError::Statement { action, source })
+        row.map_err(|source| NexusError::statement(action, source))
     }
 
     /// All rows of a query.
@@ -59,10 +59,10 @@ impl<'c> ScopedTransaction<'c> {
         sql: &str,
         named: Named<'_>,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, NexusError> {
         let mut statement = self.bind(action, sql, named)?;
         let rows = statement.raw_query().mapped(read).collect::<rusqlite::Result<Vec<T>>>();
-        rows.map_err(|source| StoreError::Statement { action, source })
+        rows.map_err(|source| NexusError::statement(action, source))
     }
 
     fn bind(
@@ -70,13 +70,13 @@ impl<'c> ScopedTransaction<'c> {
         action: &'static str,
         sql: &str,
         named: Named<'_>,
-    ) -> Result<CachedStatement<'_>, StoreError> {
-        let failed = |source| StoreError::Statement { action, source };
+    ) -> Result<CachedStatement<'_>, NexusError> {
+        let failed = |source| NexusError::statement(action, source);
         let mut statement = self.transaction.prepare_cached(sql).map_err(failed)?;
         let scope = [(":tenant_id", self.scope.tenant_id().as_str()), (":env", self.scope.env().as_str())];
         for (name, value) in scope {
             let at = statement.parameter_index(name).map_err(failed)?;
-            let at = at.ok_or(StoreError::Unscoped { action })?;
+            let at = at.ok_or(NexusError::Unscoped { action })?;
             statement.raw_bind_parameter(at, value).map_err(failed)?;
         }
         for (name, value) in named {
@@ -105,7 +105,7 @@ mod tests {
             ["DELETE FROM t", "DELETE FROM t WHERE tenant_id = :tenant_id", "DELETE FROM t WHERE env = :env"]
         {
             let refused = db.execute("clear", sql, &[]);
-            assert!(matches!(refused, Err(StoreError::Unscoped { action: "clear" })), "{sql}: {refused:?}");
+            assert!(matches!(refused, Err(NexusError::Unscoped { action: "clear" })), "{sql}: {refused:?}");
         }
         let sql = "INSERT INTO t (tenant_id, env, x) VALUES (:tenant_id, :env, :x)";
         assert_eq!(db.execute("insert", sql, &[(":x", &7)]).unwrap(), 1);

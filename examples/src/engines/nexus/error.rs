@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use dataset_events::ErrorCode;
 use thiserror::Error;
 
 /// The engines' database could not be opened, read or written.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, ErrorCode)]
 #[non_exhaustive]
-pub enum StoreError {
+pub enum NexusError {
     /// The database file could not be opened or set up.
     #[error("open the engines' database at {}", path.display())]
+    #[code("nexus.open_failed", status = 500)]
     Open {
         /// The file.
         path: PathBuf,
@@ -19,6 +21,7 @@ pub enum StoreError {
     },
     /// The folder of the database could not be made.
     #[error("make the folder {} for the engines' database", path.display())]
+    #[code("nexus.folder_failed", status = 500)]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -32,6 +35,7 @@ pub enum StoreError {
          build, or another file",
         path.display()
     )]
+    #[code("nexus.newer_schema", status = 500)]
     NewerSchema {
         /// The file.
         path: PathBuf,
@@ -42,7 +46,18 @@ pub enum StoreError {
     },
     /// A statement failed.
     #[error("{action} in the engines' database")]
+    #[code("nexus.statement_failed", status = 500)]
     Statement {
+        /// What was attempted.
+        action: &'static str,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Another process holds the file, or another connection the table.
+    #[error("{action} in the engines' database, which is busy: try again")]
+    #[code("nexus.busy", status = 503, retryable)]
+    Busy {
         /// What was attempted.
         action: &'static str,
         /// What SQLite said.
@@ -51,6 +66,7 @@ pub enum StoreError {
     },
     /// A statement does not name both parts of the scope; it was not run.
     #[error("{action}: the statement does not name `:tenant_id` and `:env`, so it was not run")]
+    #[code("nexus.unscoped", status = 500)]
     Unscoped {
         /// What was attempted.
         action: &'static str,
@@ -59,6 +75,7 @@ pub enum StoreError {
     #[error(
         "{action}: column `{column}` holds a value that no engine writes; restore the file from a backup"
     )]
+    #[code("nexus.corrupt", status = 500)]
     Corrupt {
         /// What was attempted.
         action: &'static str,
@@ -67,25 +84,24 @@ pub enum StoreError {
     },
     /// No random bytes for a new id.
     #[error("make a new id: the operating system gives no random bytes")]
+    #[code("nexus.no_entropy", status = 500)]
     Entropy(#[source] getrandom::Error),
     /// The runtime is shutting down and took no more work.
     #[error("{action}: the runtime is shutting down")]
+    #[code("nexus.shutting_down", status = 503, retryable)]
     ShuttingDown {
         /// What was attempted.
         action: &'static str,
     },
 }
 
-impl StoreError {
-    /// Whether the same call may succeed later: the database was busy.
-    pub fn is_busy(&self) -> bool {
-        matches!(
-            self,
-            Self::Statement { source: rusqlite::Error::SqliteFailure(failure, _), .. }
-                if matches!(
-                    failure.code,
-                    rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked
-                )
-        )
+impl NexusError {
+    /// The error of a statement that SQLite refused.
+    pub(crate) fn statement(action: &'static str, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        match source.sqlite_error_code() {
+            Some(DatabaseBusy | DatabaseLocked) => Self::Busy { action, source },
+            _ => Self::Statement { action, source },
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The source of ids and times of a [`Store`](super::Store).
+/// The source of ids and times of a [`Nexus`](super::Nexus).
 #[derive(Debug, Clone)]
 pub struct Sources(Kind);
 
