@@ -16,6 +16,7 @@ mod current;
 mod draft;
 mod error_code;
 mod event;
+mod event_counts;
 mod id_source;
 mod ids;
 mod index;
@@ -44,6 +45,7 @@ pub use event::{
     Actor, ActorType, Change, Client, DatasetEvent, EventError, InterruptCause, LineHash, Marker, Omitted,
     Outcome, OutcomeDetail, SCHEMA_VERSION, Sealed, SourceRef, Writer,
 };
+pub use event_counts::{CutSeries, EventCount, EventCounts, EventCountsOptions};
 pub use ids::{
     AuthSubject, Env, EventId, InvalidId, InvalidIdReason, LedgerId, RequestId, Scope, SpanId, TenantId,
     TraceId, UserId,

@@ -59,6 +59,10 @@ impl OperatorReader {
         Self { parts }
     }
 
+    pub(crate) fn parts(&self) -> &ReadParts {
+        &self.parts
+    }
+
     /// Every scope that has events, in order.
     ///
     /// # Errors

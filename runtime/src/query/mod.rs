@@ -65,7 +65,7 @@ impl ReadParts {
         }
     }
 
-    fn distrust(&self, error: &IndexError) {
+    pub(crate) fn distrust(&self, error: &IndexError) {
         if let ReadSource::Indexed(follower) = &self.source {
             follower.distrust(error.to_string());
         }
