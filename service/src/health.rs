@@ -73,7 +73,8 @@ impl HealthChecks {
     /// The routes `/healthz` and `/readyz`.
     ///
     /// Merge them into the router after the admission layer, or serve them on a port of their own; behind the
-    /// layer name both as public.
+    /// layer name both as public. A router that is merged needs a fallback of its own: see
+    /// [`route_not_found`](crate::route_not_found).
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
         let live = || async { axum::Json(Report { status: "live", checks: BTreeMap::new() }) };
         let ready = move || async move { self.ready().await };

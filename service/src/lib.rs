@@ -12,6 +12,7 @@ mod extract;
 mod health;
 pub mod identity;
 pub mod limits;
+mod metrics;
 pub mod rate_limit;
 mod routes;
 mod server;
@@ -31,6 +32,7 @@ pub use identity::{AuthError, Authenticate, BoxFuture, Credentials, Identity, Re
 #[cfg(feature = "jwks")]
 pub use identity::{Jwks, JwksError, JwksStatus};
 pub use limits::{Limits, RouteLimits};
+pub use metrics::{MetricsEndpoint, RecorderError};
 pub use rate_limit::{RateLimit, RateLimits};
-pub use routes::{Route, RouteTable};
+pub use routes::{Route, RouteTable, route_not_found};
 pub use server::{ServeError, ServeOptions, ServeReport, serve};

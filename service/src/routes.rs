@@ -9,6 +9,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use dataset_events::{Code, ErrorCode};
 
 use crate::codes;
+use crate::envelope::ApiError;
 use crate::identity::AuthError;
 use crate::limits::{Limits, RouteLimits};
 use crate::rate_limit::{RateLimit, RateLimits};
@@ -180,15 +181,14 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         limits
     }
 
-    /// Mounts every route. Add the state, a fallback, then the admission layer.
+    /// Mounts every route, with [`route_not_found`] as the fallback. Add the state, then the admission layer.
     ///
     /// # Panics
     ///
     /// When a template is malformed, or the same method and template stands in the table twice, as axum does.
     pub fn router(self) -> Router<S> {
-        self.routes
-            .into_iter()
-            .fold(Router::new(), |router, route| router.route(&route.template, route.handler))
+        let router = Router::new().fallback(route_not_found);
+        self.routes.into_iter().fold(router, |router, route| router.route(&route.template, route.handler))
     }
 
     /// The table as Markdown: a row for each route, then the codes that every route can answer.
@@ -215,6 +215,14 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         let _ = write!(text, "\nWhere no route fits: {}.\n", listed(&elsewhere));
         text
     }
+}
+
+/// Answers where no route fits: 404 `http.route_not_found`.
+///
+/// A router that gets the admission layer and is then merged with another needs it as its fallback, set before
+/// the layer: of two routers without one, axum takes the fallback of the other, which the layer does not cover.
+pub async fn route_not_found() -> ApiError {
+    ApiError::new(codes::ROUTE_NOT_FOUND, "no route fits this path")
 }
 
 /// Each code once, with its status, in order.

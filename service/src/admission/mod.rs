@@ -25,7 +25,8 @@ use crate::identity::{Authenticate, DefaultScope, ResolveScope};
 use crate::limits::RouteLimits;
 use crate::rate_limit::{Limiters, RateLimits, Refusals};
 
-/// The tower layer. Put it on the whole router with `Router::layer`, after all routes and the fallback.
+/// The tower layer. Put it on the whole router with `Router::layer`, after all routes and the fallback, which is
+/// best [`route_not_found`](crate::route_not_found).
 #[derive(Clone)]
 pub struct Admission {
     inner: Arc<Inner>,
