@@ -122,7 +122,7 @@ fn a_second_run_continues_the_ledger_of_the_first() {
         assert!(codes.contains(code), "{code} is not among {codes:?}");
     }
     let surfaces = first["surfaces"].as_array().expect("surfaces");
-    assert_eq!(surfaces.len(), 32);
+    assert_eq!(surfaces.len(), 42);
     for surface in surfaces {
         assert_eq!(sorted(&keys(surface)), ["failed", "ok", "surface"]);
         let (name, ok) = (surface["surface"].as_str().expect("a name"), number(&surface["ok"]));
@@ -193,8 +193,11 @@ fn a_line_that_is_no_event_fails_the_job_with_the_verdict() {
     job.tamper(&report["ledger"], 20, "\"outcome\":\"ok\"", "\"outcome\":\"oK\"");
     let output = job.attempt();
     assert!(!output.status.success());
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("NOT VERIFIED") && text.contains("found: "), "{text}");
+    // On the console, or with the error when the report cannot be read: a look at the dashboard has the
+    // index built again, without the line, and the report can be read if that is done by then.
+    let (console, text) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told = format!("{console}{text}");
+    assert!(told.contains("NOT VERIFIED") && told.contains("found: "), "{told}");
 }
 
 #[test]

@@ -1,32 +1,40 @@
 //! The engines: the parts of a multi-tenant backend whose calls are recorded.
 //!
 //! Each reads and writes its own tables of one [`Nexus`], always in the scope of the request context,
-//! and none of them reads the ledger: what they return is the same with and without one.
+//! and none of them reads the ledger: what they return is the same with and without one. The exception
+//! is [`Bossman`], which shows the ledger and reads nothing else.
 
 mod action;
+mod blocking;
+pub mod bossman;
 pub mod budget;
 pub mod chat;
 pub mod gate;
 pub mod kill_switch;
 pub mod kpi;
+pub mod media;
 pub mod nexus;
 pub mod strategy_lock;
 pub mod temperature;
 mod text;
+pub mod vector;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use action::{ActionName, ActionPattern, Target};
+pub use bossman::Bossman;
 pub use budget::Budget;
 pub use chat::Chat;
 pub use gate::{Controls, LocalControls};
 pub use kill_switch::KillSwitch;
 pub use kpi::Kpis;
+pub use media::Media;
 pub use nexus::{Nexus, NexusError, Sources};
 pub use strategy_lock::StrategyLock;
 pub use temperature::Temperature;
 pub use text::InvalidText;
+pub use vector::Vector;
 
 /// The engines over one database.
 #[derive(Debug, Clone)]
@@ -45,6 +53,10 @@ pub struct Engines {
     pub temperature: Temperature,
     /// What guarded actions pass before they are taken.
     pub gate: LocalControls,
+    /// Objects under the hash of their bytes.
+    pub media: Media,
+    /// Texts found by likeness.
+    pub vector: Vector,
 }
 
 impl Engines {
@@ -71,8 +83,11 @@ impl Engines {
             kpi.clone(),
             temperature.clone(),
         );
-        let chat = Chat::new(nexus, Arc::new(gate.clone()));
-        Self { chat, budget, kill_switch, strategy_lock, kpi, temperature, gate }
+        let controls: Arc<dyn Controls> = Arc::new(gate.clone());
+        let media = Media::new(nexus.clone(), Arc::clone(&controls));
+        let vector = Vector::new(nexus.clone(), Arc::clone(&controls));
+        let chat = Chat::new(nexus, controls);
+        Self { chat, budget, kill_switch, strategy_lock, kpi, temperature, gate, media, vector }
     }
 }
 
@@ -82,4 +97,14 @@ fn acting(ctx: &dataset_events::RequestContext) -> String {
         Some(user_id) => user_id.to_string(),
         None => format!("({})", ctx.actor_type().as_str()),
     }
+}
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -4,6 +4,8 @@ use dataset_events::{ErrorCode, InvalidId};
 use dataset_events_examples::engines::budget::BudgetError;
 use dataset_events_examples::engines::chat::ChatError;
 use dataset_events_examples::engines::kill_switch::KillSwitchError;
+use dataset_events_examples::engines::media::MediaError;
+use dataset_events_examples::engines::vector::{InvalidDocumentId, VectorError};
 use thiserror::Error;
 
 /// The engines themselves failed; a refusal is no such failure.
@@ -15,6 +17,12 @@ pub(crate) enum WorkloadError {
     Budget(#[from] BudgetError),
     #[error("the kill switch failed")]
     KillSwitch(#[from] KillSwitchError),
+    #[error("the media engine failed")]
+    Media(#[from] MediaError),
+    #[error("the vector engine failed")]
+    Vector(#[from] VectorError),
+    #[error("make a document's id")]
+    DocumentId(#[from] InvalidDocumentId),
     #[error("make a request context")]
     Context(#[from] InvalidId),
     #[error("no random bytes for a trace id")]

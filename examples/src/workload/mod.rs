@@ -4,6 +4,7 @@
 //! another tenant's thread, leaves a reply half-way, or uploads an image that broke off.
 
 mod error;
+mod library;
 mod session;
 mod trouble;
 

@@ -42,9 +42,11 @@ impl Session {
             let document = &self.documents.items[(turn + place * count / super::SCOPES) % count];
             let user = self.user(turn)?;
             thread_id = self.bring(&user, document, turn).await?.or(thread_id);
+            self.keep(&user, document, turn).await?;
             self.progress.inc(1);
         }
         self.close_the_books().await?;
+        self.look_back().await?;
         Ok(thread_id)
     }
 

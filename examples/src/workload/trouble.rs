@@ -99,7 +99,7 @@ impl Session {
         let budget = &self.engines.budget;
         answered(budget.record_usage(&ctx, &Usage::new(UsageKind::Manual, Decimal::NEGATIVE_ONE)).await)?
             .ok();
-        Ok(())
+        self.mistake_the_library(&ctx).await
     }
 
     /// Asks for a thread that another scope has. The answer is the same as for one that nobody has.

@@ -1,5 +1,6 @@
 //! The engines, as their callers and as an auditor see them.
 
+mod bossman;
 mod chat;
 mod common;
 mod documented;
@@ -10,7 +11,9 @@ mod gates;
 mod isolation;
 mod isolation_of_controls;
 mod kpi;
+mod media;
 mod privacy;
 mod script;
 mod strategy_lock;
 mod temperature;
+mod vector;

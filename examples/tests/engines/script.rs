@@ -10,6 +10,7 @@ use dataset_events_examples::engines::gate::Action;
 use dataset_events_examples::engines::kill_switch::{Change, Reason, Target};
 use dataset_events_examples::engines::kpi::{Direction, KpiName, Unit};
 use dataset_events_examples::engines::strategy_lock::{LockState, StrategyName};
+use dataset_events_examples::engines::vector::DocumentId;
 use dataset_events_examples::engines::{ActionName, ActionPattern, Engines};
 use futures::StreamExt as _;
 use rust_decimal::Decimal;
@@ -68,6 +69,7 @@ pub(crate) async fn run(engines: &Engines, ctx: &RequestContext, foreign: &Reque
     results.add("send blocked", chat.send_message(ctx, &id, CANARY).await);
     let release = Change::Release(Reason::Abuse);
     results.add("release", kill_switch.update(ctx, &Target::ALL, release, None).await);
+    library(engines, ctx, foreign, &mut results).await;
     controls(engines, ctx, &mut results).await;
     results.0
 }
@@ -102,6 +104,31 @@ async fn controls(engines: &Engines, ctx: &RequestContext, results: &mut Results
     results.add("reading", kpi.record(ctx, &name, Decimal::from(11), 2).await);
     results.add("outside", gate.pass(ctx, &action).await);
     results.add("kpis", kpi.list(ctx).await);
+}
+
+/// Media and vectors.
+async fn library(engines: &Engines, ctx: &RequestContext, foreign: &RequestContext, results: &mut Results) {
+    let Engines { media, vector, .. } = engines;
+    let stored = media.store(ctx, CANARY.as_bytes(), Some("text/plain")).await;
+    let media_id = match &stored {
+        Ok(stored) => stored.info.media_id.clone(),
+        Err(error) => panic!("store an object: {error}"),
+    };
+    results.add("stored", stored);
+    results.add("stored again", media.store(ctx, CANARY.as_bytes(), None).await);
+    results.add("mismatch", media.store(ctx, GIF, Some(&format!("text/{CANARY}"))).await);
+    results.add("fetched", media.fetch(ctx, &media_id).await);
+    results.add("verified", media.verify(ctx, &media_id).await);
+    results.add("foreign object", media.fetch(foreign, &media_id).await);
+    results.add("objects", media.list(ctx, None, 10).await);
+    let id: DocumentId = "doc_1".parse().expect("a document id");
+    results.add("ingested", vector.ingest(ctx, &id, CANARY, "The ledger holds events, not words.").await);
+    results.add("nothing ingested", vector.ingest(ctx, &id, CANARY, "?").await);
+    results.add("found", vector.query(ctx, CANARY, 3).await);
+    results.add("foreign search", vector.query(foreign, CANARY, 3).await);
+    results.add("no hits", vector.query(ctx, CANARY, 0).await);
+    results.add("removed", vector.remove(ctx, &id).await);
+    results.add("removed before", vector.remove(ctx, &id).await);
 }
 
 #[derive(Default)]

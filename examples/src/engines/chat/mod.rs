@@ -149,7 +149,7 @@ impl Chat {
         let format = ImageFormat::of(bytes).ok_or_else(unsupported)?;
         let (width, height) = image::dimensions(format, bytes).ok_or_else(unsupported)?;
         current().output("format", format).output("width", width).output("height", height);
-        let sha256 = hex(&Sha256::digest(bytes));
+        let sha256 = super::hex(&Sha256::digest(bytes));
         let info = ImageInfo { format, width, height, size_bytes: bytes.len() as u64, sha256 };
         let price = price::image(&info);
         let usage = Usage::new(UsageKind::ChatImage, price);
@@ -292,13 +292,4 @@ impl Chat {
 
 fn require_page(limit: u32) -> Result<(), ChatError> {
     if (1..=MAX_PAGE).contains(&limit) { Ok(()) } else { Err(ChatError::InvalidPage { limit }) }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

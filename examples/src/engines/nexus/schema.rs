@@ -4,8 +4,11 @@ use rusqlite::Connection;
 
 /// The steps from each version to the next; the first makes the tables in an empty file. A step that has
 /// been released stays as it is; later ones are added at the end.
-const STEPS: &[&str] =
-    &[include_str!("schema/chat_budget_kill_switch.sql"), include_str!("schema/controls.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/chat_budget_kill_switch.sql"),
+    include_str!("schema/controls.sql"),
+    include_str!("schema/media_vector.sql"),
+];
 
 /// The newest schema version; stored as `user_version`.
 pub(super) const VERSION: i64 = STEPS.len() as i64;

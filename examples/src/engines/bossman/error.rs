@@ -1,0 +1,53 @@
+//! Failures of the dashboard.
+
+use std::error::Error;
+
+use dataset_events::{ErrorCode, TraceId};
+use thiserror::Error;
+
+use super::model::{MAX_PAGE, MAX_WINDOW_US};
+
+/// Why the dashboard could not be read.
+#[derive(Debug, Error, ErrorCode)]
+#[non_exhaustive]
+pub enum BossmanError {
+    /// The window is empty or too long.
+    #[error(
+        "the window from {since_us} to {until_us}: expected it to end after it begins, within {MAX_WINDOW_US} \
+         microseconds (31 days)"
+    )]
+    #[code("bossman.invalid_window", status = 422)]
+    InvalidWindow {
+        /// Where the refused window begins.
+        since_us: i64,
+        /// Where it ends.
+        until_us: i64,
+    },
+    /// The page asked for is empty or too large, or does not continue an earlier one.
+    #[error(
+        "a page of {limit}: expected 1 to {MAX_PAGE}, and for the next page the `next` of an earlier one, \
+         unchanged"
+    )]
+    #[code("bossman.invalid_page", status = 422)]
+    InvalidPage {
+        /// The size that was asked for.
+        limit: u32,
+    },
+    /// The scope has no event of the trace. A trace of another scope is no different.
+    #[error("no event of trace {trace_id} in this scope")]
+    #[code("bossman.trace_not_found", status = 404)]
+    TraceNotFound {
+        /// The trace.
+        trace_id: TraceId,
+    },
+    /// A ledger could not be read; nothing is shown, because what is missing would not be seen.
+    #[error("read {ledger}: the dashboard shows nothing rather than a part")]
+    #[code("bossman.ledger_unreadable", status = 500)]
+    LedgerUnreadable {
+        /// The ledger: its id, its directory, or the root.
+        ledger: String,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
