@@ -1,3 +1,4 @@
 //! The example engines of dataset-events: a small multi-tenant backend whose every call is recorded.
 
 pub mod engines;
+pub mod services;

@@ -18,6 +18,7 @@ use crate::rate_limit::{RateLimit, RateLimits};
 #[must_use = "a route is served when it is in a table"]
 pub struct Route<S = ()> {
     method: &'static str,
+    filter: MethodFilter,
     template: String,
     handler: MethodRouter<S>,
     rate_limit: Option<RateLimit>,
@@ -42,7 +43,7 @@ macro_rules! by_method {
             H: Handler<T, S>,
             T: 'static,
         {
-            Self::new(stringify!($filter), template, on(MethodFilter::$filter, handler))
+            Self::new(stringify!($filter), MethodFilter::$filter, template, on(MethodFilter::$filter, handler))
         }
     )*};
 }
@@ -61,8 +62,14 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         delete, DELETE;
     }
 
-    fn new(method: &'static str, template: impl Into<String>, handler: MethodRouter<S>) -> Self {
-        Self { method, template: template.into(), handler, rate_limit: None, limits: None, codes: Vec::new() }
+    fn new(
+        method: &'static str,
+        filter: MethodFilter,
+        template: impl Into<String>,
+        handler: MethodRouter<S>,
+    ) -> Self {
+        let template = template.into();
+        Self { method, filter, template, handler, rate_limit: None, limits: None, codes: Vec::new() }
     }
 
     /// The limit by tenant, of its own. Limits hold for a template: routes that differ in the method only
@@ -154,6 +161,34 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
     pub fn merge(mut self, other: Self) -> Self {
         self.routes.extend(other.routes);
         self
+    }
+
+    /// Every route can fail with the codes of this error type too.
+    pub fn errors_everywhere<E: ErrorCode>(mut self) -> Self {
+        for route in &mut self.routes {
+            route.codes.extend_from_slice(E::codes());
+        }
+        self
+    }
+
+    /// The same routes with their limits and codes, each answered by this handler: for a service that stands
+    /// in front of another and hands its requests on.
+    pub fn answered_by<S2, H, T>(self, handler: H) -> RouteTable<S2>
+    where
+        S2: Clone + Send + Sync + 'static,
+        H: Handler<T, S2>,
+        T: 'static,
+    {
+        let routes = self.routes.into_iter().map(|route| Route {
+            method: route.method,
+            filter: route.filter,
+            template: route.template,
+            handler: on(route.filter, handler.clone()),
+            rate_limit: route.rate_limit,
+            limits: route.limits,
+            codes: route.codes,
+        });
+        RouteTable { routes: routes.collect(), rate_limit: self.rate_limit, limits: self.limits }
     }
 
     /// The rate limits, for [`AdmissionBuilder::rate_limits`](crate::AdmissionBuilder::rate_limits).

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::image::ImageFormat;
@@ -19,8 +19,8 @@ pub const MAX_IMAGE_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_PAGE: u32 = 200;
 
 /// The id of a thread: 1 to 64 bytes of `[a-z0-9_]`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ThreadId(String);
 
 /// A text is no thread id.
@@ -49,6 +49,20 @@ impl FromStr for ThreadId {
         let is_id = (1..=64).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if is_id { Ok(Self(text.to_owned())) } else { Err(InvalidThreadId { len_bytes: text.len() }) }
+    }
+}
+
+impl TryFrom<String> for ThreadId {
+    type Error = InvalidThreadId;
+
+    fn try_from(text: String) -> Result<Self, InvalidThreadId> {
+        text.parse()
+    }
+}
+
+impl From<ThreadId> for String {
+    fn from(id: ThreadId) -> Self {
+        id.0
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -13,8 +13,8 @@ pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_PAGE: u32 = 200;
 
 /// The id of an object: SHA-256 of its bytes, 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct MediaId(String);
 
 /// A text is no media id.
@@ -43,6 +43,20 @@ impl FromStr for MediaId {
     fn from_str(text: &str) -> Result<Self, InvalidMediaId> {
         let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if is_id { Ok(Self(text.to_owned())) } else { Err(InvalidMediaId { len_bytes: text.len() }) }
+    }
+}
+
+impl TryFrom<String> for MediaId {
+    type Error = InvalidMediaId;
+
+    fn try_from(text: String) -> Result<Self, InvalidMediaId> {
+        text.parse()
+    }
+}
+
+impl From<MediaId> for String {
+    fn from(id: MediaId) -> Self {
+        id.0
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The longest text of a document, in bytes.
@@ -18,8 +18,8 @@ pub const MAX_TOP_K: u32 = 50;
 pub const MAX_SCOPE_CHUNKS: u64 = 20_000;
 
 /// The id of a document, chosen by the caller: 1 to 128 bytes of `[a-z0-9._-]`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct DocumentId(String);
 
 /// A text is no document id.
@@ -44,6 +44,20 @@ impl FromStr for DocumentId {
         let is_id = (1..=128).contains(&text.len())
             && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
         if is_id { Ok(Self(text.to_owned())) } else { Err(InvalidDocumentId { len_bytes: text.len() }) }
+    }
+}
+
+impl TryFrom<String> for DocumentId {
+    type Error = InvalidDocumentId;
+
+    fn try_from(text: String) -> Result<Self, InvalidDocumentId> {
+        text.parse()
+    }
+}
+
+impl From<DocumentId> for String {
+    fn from(id: DocumentId) -> Self {
+        id.0
     }
 }
 

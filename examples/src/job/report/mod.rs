@@ -1,4 +1,4 @@
-//! What the main job says at its end, all of it read from the ledger.
+//! What the main job says at its end, all of it read from the ledgers.
 
 mod collect;
 mod text;
@@ -10,18 +10,30 @@ use std::path::PathBuf;
 use dataset_events::{DatasetEvent, Outcome};
 use serde::Serialize;
 
-pub(crate) use collect::collect;
+pub(crate) use collect::{Source, collect, requests};
 pub(crate) use text::text;
 
 /// The report as data; `--json` writes exactly this.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    /// Whether every ledger verifies.
+    pub(crate) verified: bool,
+    pub(crate) services: Vec<ServiceReport>,
+    /// Over both services.
+    pub(crate) surfaces: Vec<SurfaceReport>,
+    /// The trace that is shown.
+    pub(crate) trace_id: Option<String>,
+}
+
+/// What one service's ledger holds.
+#[derive(Debug, Serialize)]
+pub(crate) struct ServiceReport {
+    pub(crate) service: &'static str,
+    pub(crate) ledger: PathBuf,
+    pub(crate) verified: bool,
     /// The events of all streams below.
     pub(crate) events: u64,
     pub(crate) streams: Vec<StreamReport>,
-    pub(crate) surfaces: Vec<SurfaceReport>,
-    pub(crate) verified: bool,
-    pub(crate) ledger: PathBuf,
 }
 
 /// One scope's events by how they ended.
@@ -42,6 +54,8 @@ pub(crate) struct StreamReport {
 #[derive(Debug, Serialize)]
 pub(crate) struct SurfaceReport {
     pub(crate) surface: String,
+    /// The services whose ledgers hold it.
+    pub(crate) services: Vec<&'static str>,
     pub(crate) ok: u64,
     pub(crate) failed: u64,
 }

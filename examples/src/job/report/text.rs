@@ -12,21 +12,30 @@ use super::{StreamReport, SurfaceReport, tree};
 pub(crate) fn text(collected: &Collected) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let report = &collected.report;
-    writeln!(text, "\nEvents by scope, since this ledger began")?;
-    writeln!(text, "{}", streams(&report.streams))?;
+    for service in &report.services {
+        writeln!(text, "\nEvents of the {} service by scope, since its ledger began", service.service)?;
+        writeln!(text, "{}", streams(&service.streams))?;
+    }
+    let counts: Vec<String> = report
+        .services
+        .iter()
+        .map(|service| format!("{} in the ledger of {}", grouped(service.events), service.service))
+        .collect();
     writeln!(
         text,
-        "{} events of tenants; {} more of the ledger itself, which only an operator reads",
-        grouped(report.events),
+        "Events of tenants: {}; {} more are the ledgers' own, which only an operator reads",
+        counts.join(", "),
         grouped(collected.own_events)
     )?;
-    writeln!(text, "\nSurfaces: every operation that this program can record, and how it was seen to end")?;
+    writeln!(text, "\nSurfaces: every operation that the services can record, and how it was seen to end")?;
     writeln!(text, "{}", surfaces(&report.surfaces))?;
     if let Some(trace) = &collected.trace {
         write_trace(&mut text, trace)?;
     }
-    writeln!(text, "\nVerify\n{}", collected.verdict.to_string().trim_end())?;
-    write_log(&mut text, &report.ledger)?;
+    for (service, verdict) in report.services.iter().zip(&collected.verdicts) {
+        writeln!(text, "\nVerify the ledger of {}\n{}", service.service, verdict.to_string().trim_end())?;
+    }
+    write_log(&mut text, report.services.iter().map(|service| service.ledger.as_path()))?;
     Ok(text)
 }
 
@@ -46,7 +55,7 @@ fn streams(streams: &[StreamReport]) -> Table {
 }
 
 fn surfaces(surfaces: &[SurfaceReport]) -> Table {
-    let mut table = table(&["surface", "succeeded", "failed", "seen"]);
+    let mut table = table(&["surface", "in the ledger of", "succeeded", "failed", "seen"]);
     for surface in surfaces {
         let seen = match (surface.ok, surface.failed) {
             (0, 0) => "never called",
@@ -54,8 +63,13 @@ fn surfaces(surfaces: &[SurfaceReport]) -> Table {
             (_, 0) => "never to fail",
             _ => "both",
         };
-        let row =
-            vec![Cell::new(&surface.surface), number(surface.ok), number(surface.failed), Cell::new(seen)];
+        let row = vec![
+            Cell::new(&surface.surface),
+            Cell::new(surface.services.join(", ")),
+            number(surface.ok),
+            number(surface.failed),
+            Cell::new(seen),
+        ];
         table.add_row(row);
     }
     table
@@ -63,25 +77,27 @@ fn surfaces(surfaces: &[SurfaceReport]) -> Table {
 
 fn write_trace(text: &mut String, trace: &Trace) -> fmt::Result {
     let rows = tree::rows(&trace.spans);
-    writeln!(text, "\nOne trace of {}: {}", trace.scope, trace.trace_id)?;
+    writeln!(text, "\nOne trace of {} through both services: {}", trace.scope, trace.trace_id)?;
     let width = rows.iter().map(|row| row.branch.chars().count() + row.event.surface.len()).max();
     let width = width.unwrap_or_default();
     for row in rows {
         let name = format!("{}{}", row.branch, row.event.surface);
         let micros = row.event.duration_ns / 1_000;
-        writeln!(text, "  {name:<width$}  {:>9} us  {}", grouped(micros), row.event.ended)?;
+        let (service, ended) = (row.event.service, &row.event.ended);
+        writeln!(text, "  {service:<8} {name:<width$}  {:>9} us  {ended}", grouped(micros))?;
     }
     Ok(())
 }
 
-fn write_log(text: &mut String, ledger: &Path) -> fmt::Result {
-    let log = ledger.join("log").join("*.ndjson");
+fn write_log<'a>(text: &mut String, ledgers: impl Iterator<Item = &'a Path>) -> fmt::Result {
+    let logs: Vec<String> =
+        ledgers.map(|ledger| ledger.join("log").join("*.ndjson").display().to_string()).collect();
     writeln!(text, "\nThe log is text, one event a line. To see what failed, and with which code:")?;
     writeln!(
         text,
         "  jq -r 'select(.kind == \"event\" and .outcome != \"ok\") \
          | [.tenant_id, .env, .seq, .surface, .outcome, .error.code] | @tsv' {}",
-        log.display()
+        logs.join(" ")
     )
 }
 

@@ -19,13 +19,15 @@ pub(crate) struct Span {
     pub(crate) parent_span_id: Option<SpanId>,
     pub(crate) started_at: i64,
     pub(crate) seq: u64,
+    pub(crate) service: &'static str,
     pub(crate) surface: String,
     pub(crate) ended: String,
     pub(crate) duration_ns: u64,
 }
 
-impl From<&DatasetEvent> for Span {
-    fn from(event: &DatasetEvent) -> Self {
+impl Span {
+    /// The span of an event that this service recorded.
+    pub(crate) fn of(event: &DatasetEvent, service: &'static str) -> Self {
         let mut ended = event.outcome.as_str().to_owned();
         if let Some(code) = event.code().filter(|code| *code != ended) {
             ended = format!("{ended}: {code}");
@@ -38,6 +40,7 @@ impl From<&DatasetEvent> for Span {
             parent_span_id: event.parent_span_id,
             started_at: event.started_at,
             seq: event.seq,
+            service,
             surface: event.surface.clone(),
             ended,
             duration_ns: event.duration_ns,

@@ -1,8 +1,10 @@
 //! What the main job does: eight scopes at work at the same time, and what goes wrong on the way.
 //!
-//! Each failure has its real cause: an operator pulls a switch, a budget runs out, a client asks for
-//! another tenant's thread, leaves a reply half-way, or uploads an image that broke off.
+//! Each failure has its real cause: an operator pulls a switch, two of them lock a strategy, a budget runs out, a
+//! KPI leaves its corridor, a client asks for another tenant's thread, leaves a reply half-way, or uploads an
+//! image that broke off.
 
+mod controls;
 mod error;
 mod library;
 mod session;
@@ -10,13 +12,12 @@ mod trouble;
 
 use std::sync::Arc;
 
-use dataset_events::Ledger;
-use dataset_events_examples::engines::Engines;
-use dataset_events_examples::engines::chat::ThreadId;
+use dataset_events_examples::services::Issuer;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
-use crate::documents::Documents;
+use super::client::Client;
+use super::documents::Documents;
 pub(crate) use error::WorkloadError;
 use session::Session;
 
@@ -30,25 +31,23 @@ pub(crate) const SCOPES: usize = TENANTS.len() * ENVS.len();
 
 /// Runs all scopes to their end.
 pub(crate) async fn run(
-    engines: &Engines,
-    ledger: &Ledger,
+    client: &Client,
+    issuer: &Issuer,
     documents: Arc<Documents>,
     progress: &ProgressBar,
 ) -> Result<(), WorkloadError> {
     let mut sessions = Vec::with_capacity(SCOPES);
     for tenant in TENANTS {
         for env in ENVS {
-            let (engines, ledger) = (engines.clone(), ledger.clone());
             let documents = Arc::clone(&documents);
-            let progress = progress.clone();
-            sessions.push(Session { engines, ledger, tenant, env, documents, progress });
+            sessions.push(Session::new(client.clone(), issuer, tenant, env, documents, progress.clone())?);
         }
     }
     let mut running = JoinSet::new();
     for (place, session) in sessions.iter().cloned().enumerate() {
         running.spawn(async move { session.day(place).await.map(|thread_id| (place, thread_id)) });
     }
-    let mut threads: Vec<Option<ThreadId>> = vec![None; sessions.len()];
+    let mut threads: Vec<Option<String>> = vec![None; sessions.len()];
     while let Some(ended) = running.join_next().await {
         let (place, thread_id) = ended.map_err(WorkloadError::Task)??;
         threads[place] = thread_id;

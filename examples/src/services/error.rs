@@ -1,0 +1,73 @@
+//! What goes wrong with a service as a whole, and with a request from one to the other.
+
+use std::io;
+use std::path::PathBuf;
+
+use dataset_events::{ErrorCode, OpenError};
+use dataset_events_service::client::CarryError;
+use dataset_events_service::identity::IdentityConfigError;
+use dataset_events_service::{IncompleteAdmission, RecorderError, ServeError};
+use thiserror::Error;
+
+use crate::engines::NexusError;
+
+/// A service could not start, or could not end in good order.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The line that says what to start could not be read.
+    #[error("read the line of JSON on standard input that says which service to start")]
+    Instructions(#[source] io::Error),
+    /// The address could not be bound.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The ledger could not be opened.
+    #[error("open a ledger in {}", root.display())]
+    Ledger {
+        /// The root of ledgers.
+        root: PathBuf,
+        /// Why not.
+        #[source]
+        source: OpenError,
+    },
+    /// The database could not be opened.
+    #[error("open the database of the service")]
+    Database(#[from] NexusError),
+    /// What authenticates requests could not be set up.
+    #[error("set up who may ask")]
+    Identity(#[from] IdentityConfigError),
+    /// The admission layer lacks something.
+    #[error(transparent)]
+    Admission(#[from] IncompleteAdmission),
+    /// The HTTP client could not be made.
+    #[error("make the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// What the service has to say could not be written.
+    #[error("say on standard output how the service fares")]
+    Say(#[source] io::Error),
+    /// The ledger could not be drained.
+    #[error("serve")]
+    Serve(#[from] ServeError),
+    /// The metrics could not be set up.
+    #[error("set up the metrics")]
+    Metrics(#[source] RecorderError),
+}
+
+/// The engines service could not be asked.
+#[derive(Debug, Error, ErrorCode)]
+pub(super) enum ServiceCallError {
+    /// The request could not be given its context and token.
+    #[error(transparent)]
+    #[code(transparent)]
+    Carry(#[from] CarryError),
+    /// The engines service did not answer, or its answer broke off.
+    #[error("the engines service could not be reached")]
+    #[code("engines.unreachable", status = 503, retryable)]
+    Unreachable(#[from] reqwest::Error),
+}

@@ -1,0 +1,232 @@
+//! Starting and ending a service.
+
+use std::io::{BufRead as _, Write as _};
+use std::net::SocketAddr;
+
+use axum::Router;
+use dataset_events::Ledger;
+use dataset_events_service::{HealthChecks, MetricsEndpoint, ServeOptions, ServeReport, serve};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::config::{Ended, ServiceConfig, Start, Started};
+use super::error::ServiceError;
+use super::{ENGINES, GATEWAY, Gateway, engines, gateway, ledgers_of};
+use crate::engines::{Engines, Nexus, Sources};
+
+/// A service that takes requests in this process.
+///
+/// Dropping it stops intake as [`end`](Self::end) does, without waiting.
+#[derive(Debug)]
+pub struct Running {
+    started: Started,
+    ledger: Ledger,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Result<ServeReport, ServiceError>>,
+}
+
+impl Running {
+    /// What it says when it takes requests.
+    pub fn started(&self) -> &Started {
+        &self.started
+    }
+
+    /// Its base address.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.started.listening)
+    }
+
+    /// Its ledger; closed when the service has ended.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Stops intake, answers what is in flight, drains and closes the ledger.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Serve`].
+    ///
+    /// # Panics
+    ///
+    /// When the task that serves has panicked.
+    pub async fn end(mut self) -> Result<ServeReport, ServiceError> {
+        drop(self.stop.take());
+        match self.serving.await {
+            Ok(report) => report,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Waits until it ends by itself: by a signal, or because it failed.
+    async fn ended(self) -> Result<ServeReport, ServiceError> {
+        let Self { stop, serving, .. } = self;
+        let report = serving.await;
+        drop(stop);
+        match report {
+            Ok(report) => report,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// Starts a service in this process; it ends by [`Running::end`].
+///
+/// # Errors
+///
+/// [`ServiceError`].
+pub async fn start(start: &Start) -> Result<Running, ServiceError> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async move {
+        // Also when the sender is dropped.
+        let _ = stopped.await;
+    };
+    start_until(start, stop, shutdown).await
+}
+
+async fn start_until(
+    start: &Start,
+    stop: oneshot::Sender<()>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, ServiceError> {
+    let (name, config) = match start {
+        Start::Engines(config) => (ENGINES, config),
+        Start::Gateway(config) => (GATEWAY, &config.service),
+    };
+    let ledger = open_ledger(name, config)?;
+    let nexus = Nexus::open(config.root.join(format!("{name}.sqlite")), Sources::system())?;
+    let (router, admission) = match start {
+        Start::Engines(config) => engines::router(&ledger, Engines::over(nexus), &config.service_secret)?,
+        Start::Gateway(config) => gateway::router(&ledger, Gateway::new(&ledger, nexus, config)?, config)?,
+    };
+    let (listener, listening) = listen(config.listen).await?;
+    let (operations, operating) = operations(config.operations, &ledger).await?;
+    let started = Started {
+        listening,
+        operations,
+        ledger_id: ledger.id(),
+        ledger: ledger.path().map(ToOwned::to_owned).unwrap_or_default(),
+    };
+    let options = ServeOptions::new().admission(&admission).shutdown_on(shutdown);
+    let served = serve(listener, router, ledger.clone(), options);
+    let operating = tokio::spawn(operating);
+    let serving = tokio::spawn(async move {
+        let report = served.await;
+        operating.abort();
+        Ok(report?)
+    });
+    Ok(Running { started, ledger, stop: Some(stop), serving })
+}
+
+fn open_ledger(name: &str, config: &ServiceConfig) -> Result<Ledger, ServiceError> {
+    let root = ledgers_of(&config.root);
+    Ledger::options()
+        .root(&root)
+        .service(name, env!("CARGO_PKG_VERSION"))
+        .open()
+        .map_err(|source| ServiceError::Ledger { root, source })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServiceError> {
+    let failed = |source| ServiceError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listening = listener.local_addr().map_err(failed)?;
+    Ok((listener, listening))
+}
+
+/// Health, readiness and metrics, on an address of their own: metrics name tenants.
+async fn operations(
+    address: SocketAddr,
+    ledger: &Ledger,
+) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), ServiceError> {
+    let metrics = MetricsEndpoint::new(ledger).map_err(ServiceError::Metrics)?;
+    let router = Router::new().merge(HealthChecks::new(ledger).router()).merge(metrics.router());
+    let (listener, listening) = listen(address).await?;
+    let serving = async move {
+        // What happens to an operator's connection is no failure of the service.
+        let _ = axum::serve(listener, router).await;
+    };
+    Ok((listening, serving))
+}
+
+/// Runs the service that the first line of standard input names, until a signal or the end of that input.
+///
+/// What it has to say goes to standard output, a line of JSON each: [`Started`], then [`Ended`].
+///
+/// # Errors
+///
+/// [`ServiceError`].
+pub async fn run_from_stdin() -> Result<(), ServiceError> {
+    let (instructions, input_ended) = read_stdin();
+    let line = instructions.await.unwrap_or_else(|_| Err(std::io::ErrorKind::UnexpectedEof.into()));
+    let line = line.map_err(ServiceError::Instructions)?;
+    let start: Start =
+        serde_json::from_str(&line).map_err(|error| ServiceError::Instructions(error.into()))?;
+    let signals = signals().map_err(ServiceError::Instructions)?;
+    let (stop, _unused) = oneshot::channel();
+    let shutdown = async move {
+        tokio::select! {
+            // Whoever started this service is gone, or wants it to end.
+            _ = input_ended => {}
+            () = signals => {}
+        }
+    };
+    tell_panics_in_one_line(match start {
+        Start::Engines(_) => ENGINES,
+        Start::Gateway(_) => GATEWAY,
+    });
+    let running = start_until(&start, stop, shutdown).await?;
+    say(running.started())?;
+    let report = running.ended().await?;
+    say(&Ended { is_complete: report.cut == 0, drained_events: report.drained.events })
+}
+
+/// The first line of standard input, and its end. A thread of its own reads it: a blocked read would keep the
+/// runtime from ending.
+fn read_stdin() -> (oneshot::Receiver<std::io::Result<String>>, oneshot::Receiver<()>) {
+    let (say_line, line) = oneshot::channel();
+    let (say_end, end) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut text = String::new();
+        let read = input.read_line(&mut text).map(|_| text);
+        let _ = say_line.send(read);
+        let mut rest = String::new();
+        while input.read_line(&mut rest).is_ok_and(|bytes| bytes > 0) {
+            rest.clear();
+        }
+        drop(say_end);
+    });
+    (line, end)
+}
+
+/// A panic of a request ends with that request, which is answered 500, and its event tells the rest.
+fn tell_panics_in_one_line(service: &'static str) {
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or("no message");
+        match info.location() {
+            Some(at) => eprintln!("{service}: panicked: {message}, {}:{}", at.file(), at.line()),
+            None => eprintln!("{service}: panicked: {message}"),
+        }
+    }));
+}
+
+fn signals() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn say(what: &impl serde::Serialize) -> Result<(), ServiceError> {
+    let mut line = serde_json::to_vec(what).map_err(|error| ServiceError::Say(error.into()))?;
+    line.push(b'\n');
+    let mut output = std::io::stdout().lock();
+    output.write_all(&line).and_then(|()| output.flush()).map_err(ServiceError::Say)
+}
