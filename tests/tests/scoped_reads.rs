@@ -222,3 +222,23 @@ fn an_unauthenticated_request_is_an_event_of_system_that_only_the_operator_reads
     assert_eq!(found[0].event.actor.as_ref().unwrap().actor_type, ActorType::Anonymous);
     assert!(!found[0].line.contains("mallory"));
 }
+
+#[dataset_event(surface = "orders.peek", access = "read")]
+fn peek(tenant_id: &TenantId, env: &Env) {}
+
+#[test]
+fn a_scope_that_is_half_system_is_system_and_harms_no_ledger() {
+    let test = TestLedger::new();
+    let stranger = test.ledger().unauthenticated().build().unwrap();
+    let _entered = test.enter();
+    peek(stranger.tenant_id(), stranger.env());
+    peek(stranger.tenant_id(), &PROD);
+    peek(&tenant("acme"), stranger.env());
+    peek(&tenant("acme"), &PROD);
+    test.flush();
+    let operator = test.ledger().operator("test");
+    assert_eq!(operator.system().events().surface("orders.peek").count().unwrap(), 3);
+    assert_eq!(test.ledger().scope(&tenant("acme"), &PROD).events().count().unwrap(), 1);
+    assert_eq!(operator.scopes().unwrap().len(), 2);
+    assert!(test.ledger().verify().unwrap().is_verified());
+}
