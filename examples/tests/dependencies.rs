@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("runtime", "dataset-events"),
     ("macros", "dataset-events-macros"),
+    ("service", "dataset-events-service"),
     ("tests", "dataset-events-tests"),
     ("ui-tests", "dataset-events-ui-tests"),
     ("examples", "dataset-events-examples"),

@@ -63,12 +63,12 @@ impl Default for ServeOptions {
 }
 
 impl ServeOptions {
-    /// Stops at SIGTERM or SIGINT; 30 s for requests in flight, then 30 s for the ledger; 10 s and 64 KiB for a
+    /// Stops at SIGTERM or SIGINT; 30 s for requests in flight, then 30 s for the ledger; 30 s and 64 KiB for a
     /// request's head; closes the ledger.
     pub fn new() -> Self {
         Self {
             deadline: Duration::from_secs(30),
-            header_time: Duration::from_secs(10),
+            header_time: Duration::from_secs(30),
             header_bytes: 64 * 1024,
             shutdown: None,
             admission: None,
@@ -82,8 +82,8 @@ impl ServeOptions {
         self
     }
 
-    /// How long the head of a request may take. A connection that is slower is closed; nothing is recorded,
-    /// because there is no request yet.
+    /// How long the head of a request may take. A connection that is slower, or idle for so long, is closed;
+    /// nothing is recorded, because there is no request yet.
     pub fn header_time(mut self, time: Duration) -> Self {
         self.header_time = time;
         self

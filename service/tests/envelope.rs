@@ -123,6 +123,8 @@ async fn a_panic_is_answered_and_the_process_serves_on() {
         let panicked = send(client().get(service.url("/panics"))).await;
         assert_eq!((panicked.status, &panicked.error["code"]), (500, &json!("internal")));
         assert!(!panicked.text.contains("secret"));
+        let last = ledger.events_of("http.request").pop().unwrap();
+        assert!(panicked.headers["traceparent"].to_str().unwrap().contains(&last.span_id.to_string()));
     }
     let events = ledger.events_of("http.request");
     assert_eq!(events.len(), 2);

@@ -95,15 +95,25 @@ async fn a_handler_that_takes_too_long_is_dropped_and_its_calls_are_cancelled() 
     ledger.assert_one("test.waits").outcome(Outcome::Cancelled);
 }
 
-#[tokio::test]
-async fn a_head_that_is_too_large_or_too_slow_ends_the_connection_and_records_nothing() {
-    let ledger = TestLedger::new();
+async fn service_with(ledger: &TestLedger, options: ServeOptions) -> Server {
     let router = Router::new().route("/bytes", post(|| async { "ok" }));
-    let options = ServeOptions::new().header_bytes(8 * 1024).header_time(Duration::from_millis(50));
-    let layer = admission(&ledger).build().unwrap();
-    let service = Server::start(&ledger, router.layer(layer), options).await;
+    Server::start(ledger, router.layer(admission(ledger).build().unwrap()), options).await
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_by_the_server_and_records_nothing() {
+    let ledger = TestLedger::new();
+    let service = service_with(&ledger, ServeOptions::new().header_bytes(8 * 1024)).await;
     let large = format!("POST /bytes HTTP/1.1\r\nHost: a\r\nx-large: {}\r\n\r\n", "x".repeat(20_000));
     assert!(raw(service.addr, &large).await.starts_with("HTTP/1.1 431"));
+    assert_eq!(service.stop().await.requests, 0);
+    ledger.assert_empty();
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_slow_ends_the_connection_and_records_nothing() {
+    let ledger = TestLedger::new();
+    let service = service_with(&ledger, ServeOptions::new().header_time(Duration::from_millis(50))).await;
     for begun in ["", "P", "POST /bytes HTTP/1.1\r\nHost: a\r\nx-slow: "] {
         let mut stream = TcpStream::connect(service.addr).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();

@@ -37,6 +37,9 @@ async fn events_by_tenant_surface_outcome_and_code_are_served_exactly() {
             client.get(service.url(path)).bearer_auth(format!("{tenant}~u_1")).send().await.unwrap();
         }
     }
+    let malformed =
+        client.get(service.url("/things")).bearer_auth("globex~u_1").header("traceparent", "00-no");
+    malformed.send().await.unwrap();
     ledger.flush();
     let answer = client.get(service.url("/metrics")).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
@@ -50,7 +53,8 @@ async fn events_by_tenant_surface_outcome_and_code_are_served_exactly() {
         *values.get(name.as_str()).unwrap_or_else(|| panic!("no series {name} in\n{text}"))
     };
     assert_eq!(series("acme", "ok", ""), 3.0);
-    assert_eq!(series("globex", "ok", ""), 2.0);
+    assert_eq!(series("globex", "ok", ""), 3.0);
+    assert_eq!(values["dataset_events_http_ids_replaced_total{header=\"traceparent\"}"], 1.0);
     assert_eq!(series("acme", "error", "http.route_not_found"), 4.0);
     assert_eq!(values["dataset_events_series_cut"], 0.0);
     assert_eq!(values["dataset_events_series_fresh"], 1.0);

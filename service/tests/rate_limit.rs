@@ -70,3 +70,22 @@ async fn events_and_what_they_stand_for_are_exactly_the_requests() {
     assert_eq!(events.iter().map(|event| stands_for(event).unwrap_or(1)).sum::<u64>(), 600);
     assert!(events.len() < 600, "a storm of refusals was recorded one by one");
 }
+
+#[tokio::test]
+async fn a_storm_of_scope_mismatches_is_limited_as_any_other() {
+    let ledger = TestLedger::new();
+    let limits = RateLimits::default_limit(RateLimit::per_hour(2));
+    let layer = admission(&ledger).rate_limits(limits).refusal_interval(Duration::from_secs(3_600));
+    let service = start(&ledger, router(), layer.build().unwrap()).await;
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let request = client().get(service.url("/a")).bearer_auth("acme~u_1").header("x-tenant-id", "globex");
+        statuses.push(request.send().await.unwrap().status().as_u16());
+    }
+    assert_eq!((statuses[..2].to_vec(), statuses[2..].to_vec()), (vec![403; 2], vec![429; 18]));
+    service.stop().await;
+    // Two mismatches, the first refusal, and one event for the other seventeen.
+    let events = ledger.events_of("http.request");
+    assert_eq!(events.len(), 4);
+    assert_eq!(events[3].output_value()["stands_for"], 17);
+}

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -104,7 +104,11 @@ impl Inner {
             Admitted::NoScope { identity, scope, error } => {
                 let context = scope.map(|scope| self.ledger.context(scope.tenant_id(), scope.env()));
                 match context.map(|context| self.context(context, &identity, &parts, &arrival)) {
-                    Some(Ok(ctx)) => self.refuse(&ctx, &arrival, ApiError::from_error(&error)).await,
+                    Some(Ok(ctx)) => match self.limiters.check(ctx.scope(), &arrival.route) {
+                        // Else somebody known could flood a stream that a limit protects.
+                        verdict @ Verdict::Refused { .. } => self.refuse_rate(&ctx, &arrival, &verdict),
+                        _ => self.refuse(&ctx, &arrival, ApiError::from_error(&error)).await,
+                    },
                     // An identity without a tenant is nobody's.
                     Some(Err(_)) | None => self.refuse_nobody(&parts, &arrival, error).await,
                 }
@@ -223,13 +227,15 @@ impl Inner {
             Ok(bounded) => bounded,
             Err(error) => return self.refuse(&ctx, &arrival, error).await,
         };
+        let span_id = OnceLock::new();
         let answer = async {
+            let span_id = *span_id.get_or_init(|| self.span_id());
             let token = parts.headers.get(header::AUTHORIZATION).cloned().map(|mut token| {
                 token.set_sensitive(true);
                 token
             });
             let state = arrival.incoming.state.clone();
-            let carried = Carried::new(ctx.clone(), self.span_id(), arrival.is_sampled(), state, token);
+            let carried = Carried::new(ctx.clone(), span_id, arrival.is_sampled(), state, token);
             parts.extensions.insert(ctx.clone());
             parts.extensions.insert(identity);
             parts.extensions.insert(carried.clone());
@@ -252,7 +258,8 @@ impl Inner {
             Ok(response) => response,
             Err(_) => {
                 let mut response = ApiError::panicked().response(Some(&ctx));
-                write_ids(&mut response, &ctx, self.ledger.new_span_id(), arrival.is_sampled());
+                let span_id = span_id.get().copied().unwrap_or_else(|| self.ledger.new_span_id());
+                write_ids(&mut response, &ctx, span_id, arrival.is_sampled());
                 response
             }
         };
