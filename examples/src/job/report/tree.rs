@@ -97,6 +97,7 @@ mod tests {
     fn event(span: u8, parent: Option<u8>, started_at: i64) -> Span {
         let id = |byte| SpanId::from_bytes([byte; 8]).unwrap();
         Span {
+            service: "engines",
             span_id: id(span),
             parent_span_id: parent.map(id),
             started_at,
