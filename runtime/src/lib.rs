@@ -30,6 +30,7 @@ mod metrics;
 mod operator;
 mod pending;
 mod query;
+pub mod read_models;
 mod reader;
 mod schema;
 mod scope;

@@ -57,6 +57,8 @@ const BATCH_ROWS: usize = 65_536;
 /// Rows after which a commit is durable; a crash of the process takes no more than these.
 pub(crate) const VOLATILE_ROWS: u64 = 262_144;
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// What is in memory anyway needs little more of it to be found.
+const MEMORY_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// At open every page of an index up to this size is checked; of a larger one only after a crash.
 const CHECKED_BYTES: u64 = 1024 * 1024 * 1024;
 
@@ -116,7 +118,9 @@ impl Index {
         ledger_id: LedgerId,
     ) -> Result<(Self, Option<Rebuilt>), IndexError> {
         let Some(path) = path else {
-            let database = builder().create_with_backend(InMemoryBackend::new())?;
+            let mut builder = builder();
+            builder.set_cache_size(MEMORY_CACHE_BYTES);
+            let database = builder.create_with_backend(InMemoryBackend::new())?;
             return Ok((Self::create(database, ledger_id)?, Some(Rebuilt::Missing)));
         };
         let rebuilt = match std::fs::metadata(path) {
