@@ -53,9 +53,7 @@ impl TailIndex {
                 return Err(IndexError::Log { attempted: "list the segments of the log".into(), source });
             }
         };
-        if index.is_some() && end == until {
-            return Ok(());
-        }
+        // Also where nothing came: a log that was cut may have grown to the same length.
         let went_on = index.map(|index| self.catch_up(index, end));
         let index = match went_on {
             Some(Ok(index)) => index,
@@ -92,7 +90,9 @@ impl TailIndex {
             if end < index.cursor() {
                 return Err(IndexError::Damaged(format!("the log ends at {end}, before what was read")));
             }
-            index.catch_up(&self.storage, end)?;
+            if end > index.cursor() {
+                index.catch_up(&self.storage, end)?;
+            }
             if self.file.is_some() && index.volatile_rows() >= VOLATILE_ROWS / 16 {
                 index.persist()?;
             }

@@ -24,6 +24,8 @@ pub struct Folded<M: ReadModel> {
     snapshot: Snapshot<M::State>,
     /// Of each ledger, under which generation of its log the cursor was found in it.
     checked: BTreeMap<LedgerId, u64>,
+    /// Ledgers whose chain is broken, under which generation; they are not folded beyond that.
+    broken: BTreeMap<LedgerId, (u64, Unread)>,
     unsaved: u64,
     start: Start,
     last: Refreshed,
@@ -106,6 +108,7 @@ impl<M: ReadModel> Folded<M> {
             save_every,
             snapshot: Snapshot::default(),
             checked: BTreeMap::new(),
+            broken: BTreeMap::new(),
             unsaved: 0,
             start: Start::Zero,
             last: Refreshed::default(),
@@ -132,16 +135,14 @@ impl<M: ReadModel> Folded<M> {
     /// Folds what is new, and writes a snapshot once enough was.
     pub fn refresh(&mut self) -> &Refreshed {
         self.last = Refreshed::default();
-        // Begun anew, no cursor is left that a log could contradict; logs may still change meanwhile.
-        for _ in 0..3 {
-            match self.fold() {
-                Ok(()) => break,
-                Err(reason) => {
-                    self.snapshot = Snapshot::default();
-                    self.checked.clear();
-                    self.start = Start::Refused { reason };
-                    self.last = Refreshed::default();
-                }
+        if let Err(reason) = self.fold() {
+            self.snapshot = Snapshot::default();
+            self.checked.clear();
+            self.start = Start::Refused { reason };
+            self.last = Refreshed::default();
+            // No cursor is left that a log could contradict, unless a log changes at this moment.
+            if let Err(reason) = self.fold() {
+                self.last.unread.push(Unread::new(None, None, &reason));
             }
         }
         if self.unsaved >= self.save_every {
@@ -201,7 +202,14 @@ impl<M: ReadModel> Folded<M> {
                 "ledger {ledger_id} does not continue from event {seq} as it was folded"
             ))
         };
+        if let Some((generation, broken)) = self.broken.get(&ledger_id)
+            && *generation == member.generation
+            && self.snapshot.ledgers.contains_key(&ledger_id)
+        {
+            return Err(Stopped::Unread(broken.clone()));
+        }
         let mut cursor = self.snapshot.ledgers.get(&ledger_id).copied();
+        let carried = cursor;
         if let Some(cursor) = cursor
             && self.checked.get(&ledger_id) != Some(&member.generation)
         {
@@ -220,9 +228,17 @@ impl<M: ReadModel> Folded<M> {
             let stored = event.map_err(unread)?;
             let event = &stored.event;
             if let Some(cursor) = cursor
-                && (event.prev != cursor.hash || event.seq != cursor.seq + 1)
+                && (event.prev != cursor.hash || cursor.seq.checked_add(1) != Some(event.seq))
             {
-                return Err(stale(cursor.seq));
+                if carried == Some(cursor) {
+                    return Err(stale(cursor.seq));
+                }
+                // Both were read just now: it is the log itself that does not hold together.
+                let reason =
+                    format!("event {} does not follow event {}; run `verify`", event.seq, cursor.seq);
+                let unread = Unread::new(Some(ledger_id), member.path.as_deref(), &reason);
+                self.broken.insert(ledger_id, (member.generation, unread.clone()));
+                return Err(Stopped::Unread(unread));
             }
             if self.model.selects(event) {
                 self.model.apply(&mut self.snapshot.state, event);

@@ -141,7 +141,7 @@ fn a_fold_begins_anew_where_the_log_is_not_the_one_that_was_folded() {
     let mut heads = Folded::open(&acme, LedgerHeads, &store).unwrap();
     heads.save();
     // After a power cut lines that were not durable are gone, and others come in their place.
-    for (keep, more) in [(15, 0), (10, 3), (5, 60)] {
+    for (keep, more) in [(15, 0), (10, 3), (5, 60), (60, 5)] {
         ledgers[2].cut(keep);
         ledgers[2].now += random.below(1_000) as i64;
         write(&mut ledgers[2], more);
@@ -159,6 +159,47 @@ fn a_fold_begins_anew_where_the_log_is_not_the_one_that_was_folded() {
     let opened = Folded::open(&prod(&smaller, "acme"), LedgerHeads, &store).unwrap();
     assert_eq!(text(&opened), naive(&LedgerHeads, &ledgers[..1], &scope("acme")));
     assert!(matches!(opened.start(), Start::Refused { reason } if reason.contains("not in the set")));
+}
+
+#[test]
+fn a_broken_chain_is_named_and_folded_up_to_there() {
+    let (root, snapshots) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut ledgers = three(root.path());
+    let acme = scope("acme");
+    for ledger in &mut ledgers {
+        for _ in 0..4 {
+            ledger.write(&Made::ok(&acme, "chat.send"));
+        }
+    }
+    let set = of_root(root.path());
+    let store = SnapshotStore::open(snapshots.path()).unwrap();
+    let mut heads = Folded::open(&prod(&set, "acme"), LedgerHeads, &store).unwrap();
+    assert_eq!(heads.snapshot().events, 12);
+    // One line is forged, one is removed; both chains have sound lines before and behind that.
+    ledgers[0].write(&Made::ok(&acme, "chat.send"));
+    let forged = ledgers[0].line(&Made::ok(&acme, "chat.send"));
+    let prev = format!("\"prev\":\"{}\"", ledgers[0].events[5].prev);
+    ledgers[0].append(&forged.replace(&prev, &format!("\"prev\":\"{}\"", "0".repeat(64))));
+    ledgers[1].write(&Made::ok(&acme, "chat.send"));
+    drop(ledgers[1].line(&Made::ok(&acme, "chat.send")));
+    for ledger in &mut ledgers {
+        ledger.write(&Made::ok(&acme, "chat.send"));
+    }
+    for _ in 0..3 {
+        heads.refresh();
+        let unread = &heads.last_refresh().unread;
+        let named: Vec<_> = unread.iter().filter_map(|unread| unread.ledger_id).collect();
+        assert_eq!(named, [ledgers[0].ledger_id, ledgers[1].ledger_id], "{unread:?}");
+        assert!(unread.iter().all(|unread| unread.reason.contains("does not follow event 5")), "{unread:?}");
+        assert_eq!(heads.snapshot().ledgers.values().map(|cursor| cursor.seq).collect::<Vec<_>>(), [5, 5, 5]);
+        heads.save();
+        let opened = Folded::open(&prod(&of_root(root.path()), "acme"), LedgerHeads, &store).unwrap();
+        assert_eq!(
+            (text(&opened), &opened.last_refresh().unread),
+            (text(&heads), &heads.last_refresh().unread)
+        );
+    }
+    assert_eq!(heads.start(), &Start::Zero, "a broken chain behind the cursor is no reason to fold anew");
 }
 
 /// Three replicas write a root; one dies with events in its journal. What a reader saw of it before, and

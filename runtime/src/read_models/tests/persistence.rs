@@ -167,6 +167,7 @@ fn a_snapshot_that_is_torn_changed_or_of_something_else_is_not_used() {
     open("zeta").save();
     let zeta = files_below(snapshots.path()).into_iter().find(|path| *path != file).unwrap();
     refused(&fs::read(zeta).unwrap(), "another tenant's");
+    assert!(matches!(open("acme").start(), Start::Refused { reason } if reason == "it is of another scope"));
     fs::write(&file, &whole).unwrap();
     let later = Folded::open(&prod(&set, "acme"), Counting::<2>("a"), &store).unwrap();
     assert!(matches!(later.start(), Start::Refused { reason } if reason.contains("version 1")), "{later:?}");
