@@ -60,8 +60,10 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// The times of each row, shortest first.
-fn measure(size: u64) -> Result<Vec<(&'static str, Vec<Duration>)>, Box<dyn Error>> {
+/// What was timed, and its times, shortest first.
+type Row = (&'static str, Vec<Duration>);
+
+fn measure(size: u64) -> Result<Vec<Row>, Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let mut log = Log::new(directory.path(), size)?;
     log.append(size)?;
@@ -78,7 +80,7 @@ fn measure(size: u64) -> Result<Vec<(&'static str, Vec<Duration>)>, Box<dyn Erro
     }
     activity.save();
     latency.save();
-    let mut rows: Vec<(&'static str, Vec<Duration>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut note = |name, time| match rows.iter_mut().find(|(row, _)| *row == name) {
         Some((_, times)) => times.push(time),
         None => rows.push((name, vec![time])),
