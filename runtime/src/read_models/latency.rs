@@ -61,6 +61,9 @@ impl SurfaceSketches {
 }
 
 impl Bucket for SurfaceSketches {
+    // A week by the hour; a month is summed of days.
+    const HOURS_KEPT_DAYS: u16 = 8;
+
     fn merge(&mut self, other: &Self) {
         for (surface, sketch) in &other.0 {
             self.0.entry(surface.clone()).or_default().merge(sketch);

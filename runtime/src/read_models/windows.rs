@@ -11,6 +11,9 @@ const DAY_US: i64 = 24 * HOUR_US;
 
 /// What is counted in one bucket of time.
 pub trait Bucket: Default + Clone + Serialize + DeserializeOwned {
+    /// For how many days buckets of an hour are kept. Defaults to 35; fewer where a bucket is large.
+    const HOURS_KEPT_DAYS: u16 = 35;
+
     /// Adds another bucket; in any order the sum must be the same.
     fn merge(&mut self, other: &Self);
 }
@@ -22,7 +25,7 @@ pub trait Bucket: Default + Clone + Serialize + DeserializeOwned {
 pub enum Step {
     /// Five minutes; kept for 25 hours.
     FiveMinutes,
-    /// An hour; kept for 35 days.
+    /// An hour; kept for [`Bucket::HOURS_KEPT_DAYS`].
     Hour,
     /// A day, in UTC; kept for ever.
     Day,
@@ -38,10 +41,10 @@ impl Step {
         }
     }
 
-    const fn horizon_us(self) -> Option<i64> {
+    fn horizon_us<B: Bucket>(self) -> Option<i64> {
         match self {
             Self::FiveMinutes => Some(25 * HOUR_US),
-            Self::Hour => Some(35 * DAY_US),
+            Self::Hour => Some(i64::from(B::HOURS_KEPT_DAYS) * DAY_US),
             Self::Day => None,
         }
     }
@@ -131,7 +134,7 @@ impl<B: Bucket> Windowed<B> {
         self.newest_us = Some(newest);
         for step in [Step::FiveMinutes, Step::Hour, Step::Day] {
             let start = step.start_of(recorded_at_us);
-            let floor = floor(step, newest);
+            let floor = floor::<B>(step, newest);
             let buckets = self.buckets_mut(step);
             while let Some(first) = buckets.first_entry()
                 && *first.key() < floor
@@ -189,7 +192,7 @@ impl<B: Bucket> Windowed<B> {
     }
 
     fn floor(&self, step: Step) -> i64 {
-        self.newest_us.map_or(i64::MIN, |newest| floor(step, newest))
+        self.newest_us.map_or(i64::MIN, |newest| floor::<B>(step, newest))
     }
 
     fn buckets(&self, step: Step) -> &BTreeMap<i64, B> {
@@ -210,8 +213,8 @@ impl<B: Bucket> Windowed<B> {
 }
 
 /// The first start that is kept.
-fn floor(step: Step, newest_us: i64) -> i64 {
-    step.horizon_us().map_or(i64::MIN, |horizon| step.start_of(newest_us).saturating_sub(horizon))
+fn floor<B: Bucket>(step: Step, newest_us: i64) -> i64 {
+    step.horizon_us::<B>().map_or(i64::MIN, |horizon| step.start_of(newest_us).saturating_sub(horizon))
 }
 
 /// The end of the last bucket that begins before a time.

@@ -42,6 +42,13 @@ fn windows_count_whole_buckets_and_say_which() {
     let start = |age: i64| Step::Day.start_of(end - age);
     assert_eq!(days, [(start(100 * DAY), 1), (start(20 * DAY), 1), (start(3 * DAY), 1), (start(0), 2)]);
     assert_eq!(state.series(Step::Hour, end - DAY, end).count(), 2);
+    // Sketches are large: their hours are kept 8 days, and a month is summed of days.
+    let latency = folded(root.path(), Latency);
+    let month = latency.state().window(Window::Month, end);
+    assert_eq!((month.from_us, month.until_us), (Some(end - 30 * DAY - 12 * HOUR), end + 12 * HOUR));
+    assert_eq!(month.total.overall().count(), 4);
+    let week = latency.state().window(Window::Week, end);
+    assert_eq!((week.from_us, week.total.overall().count()), (Some(end - 7 * DAY), 3));
 }
 
 #[test]
