@@ -1,4 +1,5 @@
 //! The example engines of dataset-events: a small multi-tenant backend whose every call is recorded.
 
 pub mod engines;
+pub mod read_models;
 pub mod services;

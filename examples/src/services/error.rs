@@ -39,6 +39,15 @@ pub enum ServiceError {
     /// The database could not be opened.
     #[error("open the database of the service")]
     Database(#[from] NexusError),
+    /// The directory of snapshots could not be made.
+    #[error("make the directory of snapshots {}", directory.display())]
+    Snapshots {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// What authenticates requests could not be set up.
     #[error("set up who may ask")]
     Identity(#[from] IdentityConfigError),

@@ -33,7 +33,11 @@ impl Gateway {
     pub fn new(ledger: &Ledger, nexus: Nexus, config: &GatewayConfig) -> Result<Self, ServiceError> {
         let engines = EnginesClient::new(ledger, &config.engines_url, &config.service.service_secret)?;
         let chat = Chat::new(nexus, Arc::new(RemoteControls::new(engines.clone())));
-        let bossman = Bossman::new(ledger.clone()).with_root(super::ledgers_of(&config.service.root));
+        let directory = super::snapshots_of(&config.service.root);
+        let bossman = Bossman::new(ledger.clone())
+            .with_root(super::ledgers_of(&config.service.root))
+            .with_snapshots(&directory)
+            .map_err(|source| ServiceError::Snapshots { directory, source })?;
         Ok(Self { chat, bossman, engines })
     }
 }

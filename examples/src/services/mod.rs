@@ -36,3 +36,8 @@ const DEPLOYMENT_ENV: Env = Env::from_static("prod");
 pub fn ledgers_of(root: &Path) -> PathBuf {
     root.join("ledgers")
 }
+
+/// Where the gateway keeps what it folded for the dashboard: a cache that may be deleted.
+pub fn snapshots_of(root: &Path) -> PathBuf {
+    root.join("read-models")
+}

@@ -90,7 +90,7 @@ async fn names_of_an_overviews_fields_are_stable() {
     for (value, expected) in [
         (
             &overview,
-            "as_of_us by_code by_hour by_surface env freshness latest_failures tenant_id totals window",
+            "as_of_us by_code by_hour by_surface env freshness latest_failures span tenant_id totals window",
         ),
         (&overview["totals"], "cancelled denied error events interrupted ok panic"),
         (&overview["by_surface"][0], "access events outcome surface"),
@@ -112,16 +112,28 @@ async fn names_of_an_overviews_fields_are_stable() {
 }
 
 #[tokio::test]
-async fn a_window_has_a_beginning_and_an_end_and_counts_what_is_between() {
+async fn a_window_is_counted_by_whole_buckets_which_the_answer_names() {
     let (bench, bossman, ctx, _) = worked().await;
-    let seqs = bench.ledger.events();
-    let middle = &seqs.iter().filter(|event| event.tenant_id() == "acme").nth(10).expect("an event");
-    let window = Window { since_us: WINDOW.since_us, until_us: middle.recorded_at };
-    let before = bossman.overview(&ctx, window).await.expect("overview").totals.events;
-    let window = Window { since_us: middle.recorded_at, until_us: WINDOW.until_us };
-    let after = bossman.overview(&ctx, window).await.expect("overview").totals.events;
-    assert_eq!(before + after, bossman.overview(&ctx, WINDOW).await.expect("overview").totals.events);
-    assert_eq!(before, 10);
+    let own = bench.ledger.events().iter().filter(|event| event.tenant_id() == "acme").count() as u64;
+    // All events lie within a second from the start; five minutes are the shortest buckets.
+    const FIVE_MINUTES_US: i64 = HOUR_US / 12;
+    for (since_us, until_us, span, expected) in [
+        (START_US, START_US + 1, (START_US, START_US + FIVE_MINUTES_US), own),
+        (START_US - 1, START_US, (START_US - FIVE_MINUTES_US, START_US), 0),
+        (START_US + FIVE_MINUTES_US, START_US + HOUR_US, (START_US + FIVE_MINUTES_US, START_US + HOUR_US), 0),
+        (
+            START_US - 30 * 24 * HOUR_US + 7,
+            START_US + 7,
+            (START_US - 30 * 24 * HOUR_US, START_US + HOUR_US),
+            own,
+        ),
+    ] {
+        let window = Window { since_us, until_us };
+        let overview = bossman.overview(&ctx, window).await.expect("overview");
+        assert_eq!((overview.window, overview.totals.events), (window, expected));
+        assert_eq!((overview.span.since_us, overview.span.until_us), span);
+        assert_eq!(overview.latest_failures.is_empty(), expected == 0);
+    }
     assert_eq!(
         Window::hours_until(START_US, 2).until_us - Window::hours_until(START_US, 2).since_us,
         2 * HOUR_US
@@ -329,6 +341,8 @@ async fn a_ledger_of_the_root_that_lost_its_identity_is_not_passed_over() {
     let bossman = Bossman::new(own).with_root(root.path());
     bossman.overview(&ctx, WINDOW).await.expect("readable");
     std::fs::remove_file(lost.join("ledger.json")).expect("remove the identity");
+    bossman.overview(&ctx, WINDOW).await.expect("its log is known by now, and is read on");
+    let bossman = bossman.with_root(root.path());
     let refused = bossman.overview(&ctx, WINDOW).await;
     assert!(matches!(refused, Err(BossmanError::LedgerUnreadable { .. })), "{refused:?}");
     // One that is just being made has written nothing yet.

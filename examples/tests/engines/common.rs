@@ -8,9 +8,14 @@ use dataset_events_examples::engines::{Engines, Nexus, Sources};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::watch::Watch;
+
 /// Engines over a database of their own, with ids and times that repeat, and a ledger of their own.
+///
+/// Whatever a test writes, its read models must be what a fold from zero gives: that is asserted when it ends.
 pub(crate) struct Bench {
     pub(crate) engines: Engines,
+    watch: Watch,
     pub(crate) ledger: TestLedger,
     directory: TempDir,
 }
@@ -20,7 +25,8 @@ impl Bench {
         let directory = tempfile::tempdir().expect("make a temporary directory");
         let nexus = Nexus::open(directory.path().join("engines.sqlite"), Sources::counted());
         let engines = Engines::over(nexus.expect("open the engines' database"));
-        Self { engines, ledger: TestLedger::new(), directory }
+        let ledger = TestLedger::new();
+        Self { engines, watch: Watch::new(ledger.ledger()), ledger, directory }
     }
 
     /// The engines' database file.
@@ -33,6 +39,7 @@ impl Bench {
     }
 
     pub(crate) fn context_of(&self, user: &str, tenant: &str, env: &str) -> RequestContext {
+        self.watch.follow(tenant, env);
         self.ledger.context(tenant, env).user_id(user).build().expect("a valid scope")
     }
 
@@ -47,12 +54,21 @@ impl Bench {
     /// How the calls of a surface ended, in the order of their ends: `ok`, `error chat.empty_message`, ...
     pub(crate) fn endings(&self, surface: &str) -> Vec<String> {
         let events = self.ledger.events();
+        self.watch.refresh();
         let events = events.iter().filter(|event| event.surface == surface);
         let ending = |event: &dataset_events::DatasetEvent| match event.code() {
             Some(code) => format!("{} {code}", event.outcome),
             None => event.outcome.to_string(),
         };
         events.map(ending).collect()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.watch.finish();
+        }
     }
 }
 

@@ -17,3 +17,4 @@ mod script;
 mod strategy_lock;
 mod temperature;
 mod vector;
+mod watch;

@@ -54,7 +54,8 @@ async fn a_lock_is_in_force_from_its_approval_by_a_second_person_to_its_release(
     assert_eq!(event.access, Access::Create);
     assert_eq!(event.input_value()["pattern"], "chat.*");
     assert_eq!(event.input_value()["reason_bytes"], 31);
-    assert_eq!(event.output_value(), json!({"lock_id": id, "version": 1}));
+    let output = json!({"lock_id": id, "version": 1, "updated_at_us": lock.proposed_at_us});
+    assert_eq!(event.output_value(), output);
     assert_eq!(changes(event), [("state".into(), Value::Null, json!("proposed"))]);
     let refs: Vec<(&str, &str)> =
         event.source_refs.iter().map(|source| (source.kind.as_str(), source.id.as_str())).collect();

@@ -88,6 +88,7 @@ async fn a_snapshot_is_the_weighted_mean_of_the_kpis_and_is_kept() {
     temperature.set_bounds(&ctx, Decimal::TEN, Decimal::from(30), &Target::ALL, None).await.expect("set");
     let second = temperature.snapshot(&ctx).await.expect("snapshot");
     assert_eq!((second.position, second.breach), (2, Some(Breach::AboveCeiling)));
+    let taken_at_us = second.taken_at_us;
     assert_eq!(temperature.recent(&ctx, 10).await.expect("recent"), [second.clone(), first]);
     assert_eq!(temperature.recent(&ctx, 1).await.expect("recent"), [second]);
     for limit in [0, 201] {
@@ -99,7 +100,15 @@ async fn a_snapshot_is_the_weighted_mean_of_the_kpis_and_is_kept() {
     assert_eq!(bench.endings("temperature.recent"), ["ok", "ok", page, page]);
     let events = bench.ledger.events();
     let event = events.iter().rfind(|event| event.surface == "temperature.snapshot").expect("recorded");
-    let output = json!({"position": 2, "degrees": "31.25", "kpis": 2, "breach": "above_ceiling"});
+    let output = json!({
+        "position": 2,
+        "degrees": "31.25",
+        "kpis": 2,
+        "breach": "above_ceiling",
+        "floor": "10",
+        "ceiling": "30",
+        "taken_at_us": taken_at_us,
+    });
     assert_eq!(event.output_value(), output);
     // One transaction: nothing comes between the KPIs that a snapshot is made of.
     let children = events.iter().filter(|child| child.parent_span_id == Some(event.span_id));

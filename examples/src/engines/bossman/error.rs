@@ -2,10 +2,11 @@
 
 use std::error::Error;
 
-use dataset_events::{ErrorCode, TraceId};
+use dataset_events::{ErrorCode, TraceId, Unread};
 use thiserror::Error;
 
-use super::model::{MAX_PAGE, MAX_WINDOW_US};
+use super::model::MAX_PAGE;
+use crate::read_models::MAX_WINDOW_US;
 
 /// Why the dashboard could not be read.
 #[derive(Debug, Error, ErrorCode)]
@@ -40,6 +41,13 @@ pub enum BossmanError {
         /// The trace.
         trace_id: TraceId,
     },
+    /// A text is no month.
+    #[error("a text of {len_bytes} bytes is no month: expected YYYY-MM")]
+    #[code("bossman.invalid_month", status = 422)]
+    InvalidMonth {
+        /// The length of the refused text.
+        len_bytes: usize,
+    },
     /// A ledger could not be read; nothing is shown, because what is missing would not be seen.
     #[error("read {ledger}: the dashboard shows nothing rather than a part")]
     #[code("bossman.ledger_unreadable", status = 500)]
@@ -50,4 +58,24 @@ pub enum BossmanError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+}
+
+impl BossmanError {
+    pub(super) fn unreadable(
+        ledger: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::LedgerUnreadable { ledger: ledger.into(), source: source.into() }
+    }
+
+    /// Refuses to show a part as if it were the whole.
+    pub(super) fn if_unread(unread: &[Unread]) -> Result<(), Self> {
+        let Some(first) = unread.first() else { return Ok(()) };
+        let ledger = match (&first.ledger_id, &first.path) {
+            (Some(ledger_id), _) => format!("ledger {ledger_id}"),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => "the ledgers".to_owned(),
+        };
+        Err(Self::unreadable(ledger, first.clone()))
+    }
 }

@@ -1,59 +1,90 @@
-//! The bossman: a tenant's own dashboard, read from the events of its scope and from nothing else.
+//! The bossman: a tenant's own dashboard, folded from the events of its scope and from nothing else.
 //!
 //! It reads the ledger of this process, and those of other processes by their directories, so that the
 //! dashboard of one service shows what the others recorded for the same tenant. Each is read in the scope of
-//! the request context. Reading blocks on files and takes time in proportion to the events read, so it runs
-//! on tokio's blocking threads. What this process recorded is seen once it is durable, some 50 ms after the
-//! call; [`Ledger::flush`] waits for that.
+//! the request context. States are kept between calls and folded on, so that a call costs what is new, not
+//! what there is. Reading blocks on files, so it runs on tokio's blocking threads. What this process recorded
+//! is seen once it is durable, some 50 ms after the call; [`Ledger::flush`] waits for that.
 //!
-//! Its own calls are events of the same scope. [`overview`](Bossman::overview) leaves them out;
-//! [`events`](Bossman::events) and [`trace`](Bossman::trace) show them, because who looked is worth knowing.
+//! Its own calls are events of the same scope. The views leave them out; [`events`](Bossman::events),
+//! [`trace`](Bossman::trace) and [`ledgers`](Bossman::ledgers) show them, because who looked is worth knowing.
+//! The shapes of the answers are in `docs/bossman.md`.
 
+mod asked;
+mod boards;
 mod error;
-mod fold;
-mod ledgers;
 mod model;
+mod shown;
 mod tree;
 
-use std::cmp::Reverse;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dataset_events::{Ledger, RequestContext, Scope, StoredEvent, TraceId, current, dataset_event};
-
-use super::blocking::blocking;
-pub use error::BossmanError;
-use fold::Fold;
-use ledgers::{Ledgers, Opened};
-use model::Place;
-pub use model::{
-    CodeCount, Counts, EventEntry, EventFilter, EventPage, Failure, Freshness, HourCount, LATEST_FAILURES,
-    LedgerHead, MAX_PAGE, MAX_TRACE_DEPTH, MAX_TRACE_EVENTS, MAX_WINDOW_US, Overview, PageRequest,
-    SurfaceCount, Trace, TraceNode, Window,
+use dataset_events::read_models::{EventPlace, Folded, SnapshotStore};
+use dataset_events::{
+    Ledger, LedgerId, LedgerSet, LedgerSetOptions, LedgerStatus, RequestContext, Scope, SetQuery,
+    StoredEvent, TraceId, current, dataset_event,
 };
 
-/// The dashboard of the tenants.
+use super::blocking::blocking;
+use crate::read_models::{Board, BudgetView, ControlsView, KpisView, TemperatureView};
+pub use crate::read_models::{
+    CodeCount, Counts, Failure, HourCount, MAX_WINDOW_US, Span, SurfaceCount, Window,
+};
+use asked::{require, require_limit, select};
+use boards::Boards;
+pub use error::BossmanError;
+pub use model::{
+    Activities, Condition, EventEntry, EventFilter, EventPage, Freshness, LATEST_FAILURES, LedgerHead,
+    LedgerRow, LedgersView, MAX_PAGE, MAX_TRACE_DEPTH, MAX_TRACE_EVENTS, Month, Overview, PageRequest, Shown,
+    Trace, TraceNode,
+};
+use shown::name;
+
+/// The dashboard of the tenants. Clones share what was read.
 #[derive(Debug, Clone)]
 pub struct Bossman {
-    ledgers: Ledgers,
+    own: LedgerId,
+    options: LedgerSetOptions,
+    set: LedgerSet,
+    boards: Arc<Boards>,
 }
 
 impl Bossman {
     /// Reads the ledger of this process.
     pub fn new(ledger: Ledger) -> Self {
-        Self { ledgers: Ledgers::new(ledger) }
+        let options = LedgerSet::options().ledger(&ledger);
+        let boards = Arc::new(Boards::new(None));
+        Self { own: ledger.id(), set: options.clone().open(), options, boards }
     }
 
     /// Reads this ledger of another process too: its own directory, `<root>/<ledger id>`.
-    pub fn with_ledger(mut self, directory: impl AsRef<Path>) -> Self {
-        self.ledgers.add(directory.as_ref().to_owned());
-        self
+    pub fn with_ledger(self, directory: impl AsRef<Path>) -> Self {
+        let options = self.options.clone().directory(directory);
+        self.reading(options)
     }
 
     /// Reads all other ledgers of a root too; which there are is looked up at each read.
-    pub fn with_root(mut self, root: impl AsRef<Path>) -> Self {
-        self.ledgers.set_root(root.as_ref().to_owned());
-        self
+    pub fn with_root(self, root: impl AsRef<Path>) -> Self {
+        let options = self.options.clone().root(root);
+        self.reading(options)
+    }
+
+    /// Keeps snapshots of what was folded in a directory, so that the next start does not fold it again.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be made.
+    pub fn with_snapshots(self, directory: impl AsRef<Path>) -> io::Result<Self> {
+        let boards = Arc::new(Boards::new(Some(SnapshotStore::open(directory)?)));
+        Ok(Self { boards, ..self })
+    }
+
+    fn reading(self, options: LedgerSetOptions) -> Self {
+        let boards = Arc::new(Boards::new(self.boards.store().cloned()));
+        Self { own: self.own, set: options.clone().open(), options, boards }
     }
 
     /// What happened in the scope within a window: counts, failures, how far the ledgers were read.
@@ -70,38 +101,181 @@ impl Bossman {
     )]
     pub async fn overview(&self, ctx: &RequestContext, window: Window) -> Result<Overview, BossmanError> {
         require(window)?;
-        let read = self.read(ctx, move |scope, ledgers, as_of_us| {
-            let filter = EventFilter {
-                since_us: Some(window.since_us),
-                until_us: Some(window.until_us),
-                ..EventFilter::default()
-            };
-            let mut fold = Fold::over(window);
-            // The heads first: an event that comes between the two is counted, and its number is higher.
-            let heads = ledgers.iter().map(Opened::head).collect::<Result<Vec<_>, _>>()?;
-            for ledger in ledgers {
-                ledger.fold(&filter, |stored| fold.add(&stored.event))?;
-            }
-            let newest_event_us = heads.iter().filter_map(|head| head.recorded_at_us).max();
-            let age_us = newest_event_us.map(|newest| as_of_us.saturating_sub(newest));
-            Ok(fold.finish(Overview {
-                tenant_id: scope.tenant_id().to_string(),
-                env: scope.env().to_string(),
-                window,
-                as_of_us,
-                freshness: Freshness { newest_event_us, age_us, ledgers: heads },
-                totals: Counts::default(),
-                by_surface: Vec::new(),
-                by_code: Vec::new(),
-                by_hour: Vec::new(),
-                latest_failures: Vec::new(),
-            }))
+        let shown = self.show(ctx, move |folded, _| {
+            let calls = &folded.state().calls;
+            let (span, counts) = calls.counts(window);
+            (span, counts, calls.hours(window), calls.failures(span, LATEST_FAILURES))
         });
-        let overview = read.await?;
-        for head in &overview.freshness.ledgers {
-            current().source_ref("ledger", head.ledger_id);
-        }
-        Ok(overview)
+        let Shown { tenant_id, env, as_of_us, freshness, view } = shown.await?;
+        let (span, counts, by_hour, latest_failures) = view;
+        Ok(Overview {
+            tenant_id,
+            env,
+            window,
+            span,
+            as_of_us,
+            freshness,
+            totals: counts.totals(),
+            by_surface: counts.surfaces(),
+            by_code: counts.codes(),
+            by_hour,
+            latest_failures,
+        })
+    }
+
+    /// What may be spent in a month, what was spent, by whom it was earned, what is left; beside it a window.
+    ///
+    /// Without a month it is that of now (UTC).
+    ///
+    /// # Errors
+    ///
+    /// - `bossman.invalid_window`, `bossman.ledger_unreadable`: as [`overview`](Self::overview).
+    #[dataset_event(
+        surface = "bossman.budget",
+        access = "read",
+        input(month = asked, since_us = window.since_us, until_us = window.until_us),
+        output(month = ret.view.month, spent = ret.view.spent, ledgers = ret.freshness.ledgers.len()),
+    )]
+    pub async fn budget(
+        &self,
+        ctx: &RequestContext,
+        asked: Option<&Month>,
+        window: Window,
+    ) -> Result<Shown<BudgetView>, BossmanError> {
+        require(window)?;
+        let month = asked.cloned();
+        let shown = self.show(ctx, move |folded, as_of_us| {
+            let month = month.unwrap_or_else(|| Month::of(as_of_us));
+            folded.state().budget.view(month.as_str(), window)
+        });
+        shown.await
+    }
+
+    /// The temperature now, its bounds, the newest `limit` snapshots and breaches (1 to [`MAX_PAGE`]), and
+    /// what was counted in a window.
+    ///
+    /// # Errors
+    ///
+    /// - `bossman.invalid_page`: `limit` is 0 or too large.
+    /// - `bossman.invalid_window`, `bossman.ledger_unreadable`: as [`overview`](Self::overview).
+    #[dataset_event(
+        surface = "bossman.temperature",
+        access = "read",
+        input(since_us = window.since_us, until_us = window.until_us, limit),
+        output(count = ret.view.recent.len(), ledgers = ret.freshness.ledgers.len()),
+    )]
+    pub async fn temperature(
+        &self,
+        ctx: &RequestContext,
+        window: Window,
+        limit: u32,
+    ) -> Result<Shown<TemperatureView>, BossmanError> {
+        require(window)?;
+        let limit = require_limit(limit)?;
+        self.show(ctx, move |folded, _| folded.state().temperature.view(window, limit)).await
+    }
+
+    /// Each KPI with its corridor, its latest reading against it, and its latest `limit` readings (1 to
+    /// [`MAX_PAGE`]).
+    ///
+    /// # Errors
+    ///
+    /// - `bossman.invalid_page`: `limit` is 0 or too large.
+    /// - `bossman.ledger_unreadable`: a ledger could not be read.
+    #[dataset_event(
+        surface = "bossman.kpi",
+        access = "read",
+        input(limit),
+        output(count = ret.view.kpis.len(), ledgers = ret.freshness.ledgers.len()),
+    )]
+    pub async fn kpi(&self, ctx: &RequestContext, limit: u32) -> Result<Shown<KpisView>, BossmanError> {
+        let limit = require_limit(limit)?;
+        self.show(ctx, move |folded, _| folded.state().kpi.view(limit)).await
+    }
+
+    /// Kill switches, strategy locks, and the latest `limit` changes of any control (1 to [`MAX_PAGE`]).
+    ///
+    /// # Errors
+    ///
+    /// - `bossman.invalid_page`: `limit` is 0 or too large.
+    /// - `bossman.ledger_unreadable`: a ledger could not be read.
+    #[dataset_event(
+        surface = "bossman.controls",
+        access = "read",
+        input(limit),
+        output(
+            engaged = ret.view.engaged,
+            in_force = ret.view.in_force,
+            changes = ret.view.changes.len(),
+            ledgers = ret.freshness.ledgers.len(),
+        ),
+    )]
+    pub async fn controls(
+        &self,
+        ctx: &RequestContext,
+        limit: u32,
+    ) -> Result<Shown<ControlsView>, BossmanError> {
+        let limit = require_limit(limit)?;
+        self.show(ctx, move |folded, _| folded.state().controls.view(limit)).await
+    }
+
+    /// What was done in chat, with media and with vectors in a window, and the latest `limit` writes of each
+    /// (1 to [`MAX_PAGE`]; 50 are kept).
+    ///
+    /// # Errors
+    ///
+    /// - `bossman.invalid_page`: `limit` is 0 or too large.
+    /// - `bossman.invalid_window`, `bossman.ledger_unreadable`: as [`overview`](Self::overview).
+    #[dataset_event(
+        surface = "bossman.activity",
+        access = "read",
+        input(since_us = window.since_us, until_us = window.until_us, limit),
+        output(ledgers = ret.freshness.ledgers.len()),
+    )]
+    pub async fn activity(
+        &self,
+        ctx: &RequestContext,
+        window: Window,
+        limit: u32,
+    ) -> Result<Shown<Activities>, BossmanError> {
+        require(window)?;
+        let limit = require_limit(limit)?;
+        let shown = self.show(ctx, move |folded, _| {
+            let state = folded.state();
+            Activities {
+                window,
+                chat: state.chat.view(window, limit),
+                media: state.media.view(window, limit),
+                vector: state.vector.view(window),
+            }
+        });
+        shown.await
+    }
+
+    /// The ledgers that hold the scope's events: how they are, how far each was read, what each lost.
+    ///
+    /// Unlike the other views it is shown when a ledger cannot be read: it says which.
+    ///
+    /// # Errors
+    ///
+    /// - `bossman.ledger_unreadable`: the runtime is shutting down.
+    #[dataset_event(
+        surface = "bossman.ledgers",
+        access = "read",
+        output(count = ret.view.ledgers.len(), unreadable = ret.view.unreadable.len()),
+    )]
+    pub async fn ledgers(&self, ctx: &RequestContext) -> Result<Shown<LedgersView>, BossmanError> {
+        let (bossman, scope) = (self.clone(), ctx.scope().clone());
+        let read = off(move || {
+            bossman.boards.read(&bossman.set, &scope, |folded, unread| {
+                let unreadable = unread.iter().map(|unread| unread.ledger_id).collect();
+                let ledgers = bossman.rows(folded, unread.iter().filter_map(|unread| unread.ledger_id));
+                Ok(bossman.shown(&scope, folded, now_us(), LedgersView { ledgers, unreadable }))
+            })
+        });
+        let shown = read.await?;
+        name(&shown.freshness);
+        Ok(shown)
     }
 
     /// The events of the scope with their payloads, newest first, page by page.
@@ -131,23 +305,18 @@ impl Bossman {
         {
             return Err(BossmanError::InvalidWindow { since_us, until_us });
         }
-        let invalid = || BossmanError::InvalidPage { limit: page.limit };
-        if !(1..=MAX_PAGE).contains(&page.limit) {
-            return Err(invalid());
-        }
-        let after = page.after.as_deref().map(str::parse::<Place>).transpose().map_err(|_| invalid())?;
-        let (filter, limit) = (filter.clone(), page.limit as usize);
-        let read = self.read(ctx, move |_, ledgers, as_of_us| {
-            // One more than the page holds, to know whether another follows.
-            let newest = ledgers.iter().map(|ledger| ledger.before(&filter, after, limit + 1));
-            let mut events: Vec<StoredEvent> = newest.collect::<Result<Vec<_>, _>>()?.concat();
-            events.sort_by_key(|stored| Reverse(Place::of(&stored.event)));
-            let has_more = events.len() > limit;
-            events.truncate(limit);
-            let last = events.last().filter(|_| has_more);
-            let next = last.map(|stored| Place::of(&stored.event).to_string());
+        let limit = require_limit(page.limit)?;
+        let after = page.after.as_deref().map(str::parse::<EventPlace>).transpose();
+        let after = after.map_err(|_| BossmanError::InvalidPage { limit: page.limit })?;
+        let query = select(self.query(ctx).newest_first(), filter);
+        let query = after.map_or(query.clone(), |place| query.resume(place));
+        let read = off(move || {
+            let as_of_us = now_us();
+            let page = query.page(limit).map_err(|error| BossmanError::unreadable("the ledgers", error))?;
+            BossmanError::if_unread(&page.unread)?;
             let entry = |stored: StoredEvent| EventEntry { hash: stored.hash(), event: stored.event };
-            Ok(EventPage { events: events.into_iter().map(entry).collect(), next, as_of_us })
+            let next = page.next.map(|place| place.to_string());
+            Ok(EventPage { events: page.events.into_iter().map(entry).collect(), next, as_of_us })
         });
         read.await
     }
@@ -166,40 +335,54 @@ impl Bossman {
         source_refs(trace = trace_id),
     )]
     pub async fn trace(&self, ctx: &RequestContext, trace_id: TraceId) -> Result<Trace, BossmanError> {
-        let read = self.read(ctx, move |_, ledgers, _| {
-            let filter = EventFilter { trace_id: Some(trace_id), ..EventFilter::default() };
-            let found = ledgers.iter().map(|ledger| ledger.earliest(&filter, MAX_TRACE_EVENTS + 1));
-            let mut events: Vec<StoredEvent> = found.collect::<Result<Vec<_>, _>>()?.concat();
-            if events.is_empty() {
+        let query = self.query(ctx).trace(trace_id);
+        let read = off(move || {
+            let page = query.page(MAX_TRACE_EVENTS);
+            let page = page.map_err(|error| BossmanError::unreadable("the ledgers", error))?;
+            BossmanError::if_unread(&page.unread)?;
+            if page.events.is_empty() {
                 return Err(BossmanError::TraceNotFound { trace_id });
             }
-            events.sort_by_key(|stored| Place::of(&stored.event));
-            let is_truncated = events.len() > MAX_TRACE_EVENTS;
-            events.truncate(MAX_TRACE_EVENTS);
-            let roots = tree::grow(events.iter().map(|stored| tree::node(&stored.event)).collect());
-            Ok(Trace { trace_id, events: events.len() as u64, is_truncated, roots })
+            let events = page.events.len() as u64;
+            let roots = tree::grow(page.events.iter().map(|stored| tree::node(&stored.event)).collect());
+            Ok(Trace { trace_id, events, is_truncated: page.next.is_some(), roots })
         });
         read.await
     }
 
-    /// Opens the ledgers in the context's scope and reads them, where it may block.
-    async fn read<T: Send + 'static>(
+    fn query(&self, ctx: &RequestContext) -> SetQuery {
+        self.set.scope(ctx.scope().tenant_id(), ctx.scope().env()).events()
+    }
+
+    /// A view of the context's scope, folded up to now, from all ledgers or not at all.
+    async fn show<T: Send + 'static>(
         &self,
         ctx: &RequestContext,
-        body: impl FnOnce(&Scope, &[Opened], i64) -> Result<T, BossmanError> + Send + 'static,
-    ) -> Result<T, BossmanError> {
-        let (ledgers, scope) = (self.ledgers.clone(), ctx.scope().clone());
-        let read = blocking(move || {
-            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let as_of_us = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
-            body(&scope, &ledgers.open(&scope)?, as_of_us)
+        view: impl FnOnce(&Folded<Board>, i64) -> T + Send + 'static,
+    ) -> Result<Shown<T>, BossmanError> {
+        let (bossman, scope) = (self.clone(), ctx.scope().clone());
+        let read = off(move || {
+            let as_of_us = now_us();
+            bossman.boards.read(&bossman.set, &scope, |folded, unread| {
+                BossmanError::if_unread(unread)?;
+                Ok(bossman.shown(&scope, folded, as_of_us, view(folded, as_of_us)))
+            })
         });
-        let is_ending = || ledgers::unreadable("the ledgers".to_owned(), "the runtime is shutting down");
-        read.await.ok_or_else(is_ending)?
+        let shown = read.await?;
+        name(&shown.freshness);
+        Ok(shown)
     }
 }
 
-fn require(window: Window) -> Result<(), BossmanError> {
-    let Window { since_us, until_us } = window;
-    if window.is_valid() { Ok(()) } else { Err(BossmanError::InvalidWindow { since_us, until_us }) }
+fn now_us() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Runs `body` off the executor's threads.
+async fn off<T: Send + 'static>(
+    body: impl FnOnce() -> Result<T, BossmanError> + Send + 'static,
+) -> Result<T, BossmanError> {
+    let ended = blocking(body).await;
+    ended.ok_or_else(|| BossmanError::unreadable("the ledgers", "the runtime is shutting down"))?
 }

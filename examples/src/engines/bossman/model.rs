@@ -1,15 +1,16 @@
 //! What the dashboard is asked, and what it answers. Names of fields are stable: programs read them.
 
-use std::fmt;
-use std::str::FromStr;
-
 use dataset_events::{
     Access, DatasetEvent, EventId, LedgerId, LineHash, Outcome, RequestId, SourceRef, SpanId, TraceId, UserId,
 };
 use serde::{Deserialize, Serialize};
 
-/// The longest window: 31 days, in microseconds.
-pub const MAX_WINDOW_US: i64 = 31 * 24 * HOUR_US;
+use super::BossmanError;
+use crate::read_models::{
+    ChatActivity, CodeCount, Counts, Failure, HourCount, MediaActivity, Span, SurfaceCount, VectorActivity,
+    Window,
+};
+
 /// The most events of a page.
 pub const MAX_PAGE: u32 = 200;
 /// How many of the latest failures an overview holds.
@@ -18,32 +19,8 @@ pub const LATEST_FAILURES: usize = 20;
 pub const MAX_TRACE_EVENTS: usize = 2_000;
 /// The deepest nesting that a trace is shown with.
 pub const MAX_TRACE_DEPTH: usize = 50;
-/// An hour in microseconds.
-pub(super) const HOUR_US: i64 = 3_600_000_000;
 
-/// A span of time by when events were recorded: from `since_us` to before `until_us`, in microseconds since
-/// 1970 (UTC).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// The first microsecond.
-    pub since_us: i64,
-    /// The first microsecond after it.
-    pub until_us: i64,
-}
-
-impl Window {
-    /// The hours that end with `now_us`.
-    pub fn hours_until(now_us: i64, hours: u32) -> Self {
-        let until_us = now_us.saturating_add(1);
-        Self { since_us: until_us.saturating_sub(i64::from(hours) * HOUR_US), until_us }
-    }
-
-    pub(super) fn is_valid(self) -> bool {
-        self.until_us.checked_sub(self.since_us).is_some_and(|length| (1..=MAX_WINDOW_US).contains(&length))
-    }
-}
-
-/// The dashboard of a scope, folded from its events alone. Events of the dashboard itself (`bossman.*`) are
+/// The dashboard of a scope, folded from its events alone. What reading leaves (`bossman.*`, `ledger.read`) is
 /// in no count: looking does not change what is seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Overview {
@@ -53,97 +30,22 @@ pub struct Overview {
     pub env: String,
     /// The window that was asked for.
     pub window: Window,
+    /// The whole five minutes, hours or days that hold it: what the counts are of.
+    pub span: Span,
     /// When reading began: what was durable then is counted.
     pub as_of_us: i64,
     /// How far each ledger was read.
     pub freshness: Freshness,
-    /// All events of the window.
+    /// All events of the span.
     pub totals: Counts,
     /// By surface, access and outcome, in this order; combinations that occur.
     pub by_surface: Vec<SurfaceCount>,
     /// By code, the most frequent first.
     pub by_code: Vec<CodeCount>,
-    /// By hour (UTC), oldest first; hours without events too.
+    /// The hours of the window (UTC), oldest first; hours without events too. Whole hours, kept for 35 days.
     pub by_hour: Vec<HourCount>,
-    /// The latest failures, newest first, at most [`LATEST_FAILURES`].
+    /// Of the scope's latest 100 failures those of the span, newest first, at most [`LATEST_FAILURES`].
     pub latest_failures: Vec<Failure>,
-}
-
-/// How many events, and how they ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Counts {
-    /// All of them.
-    pub events: u64,
-    /// Those with outcome `ok`.
-    pub ok: u64,
-    /// Those with outcome `error`.
-    pub error: u64,
-    /// Those with outcome `denied`.
-    pub denied: u64,
-    /// Those with outcome `panic`.
-    pub panic: u64,
-    /// Those with outcome `cancelled`.
-    pub cancelled: u64,
-    /// Those with outcome `interrupted`.
-    pub interrupted: u64,
-}
-
-/// The events of one surface, access and outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SurfaceCount {
-    /// The surface.
-    pub surface: String,
-    /// What it does to the data.
-    pub access: Access,
-    /// How the calls ended.
-    pub outcome: Outcome,
-    /// How many.
-    pub events: u64,
-}
-
-/// The failures with one code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CodeCount {
-    /// The code.
-    pub code: String,
-    /// How many.
-    pub events: u64,
-    /// When the latest was recorded.
-    pub latest_at_us: i64,
-}
-
-/// One hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct HourCount {
-    /// When it begins, in microseconds since 1970 (UTC).
-    pub hour_us: i64,
-    /// Its events.
-    pub events: u64,
-    /// Those that are no success.
-    pub failures: u64,
-}
-
-/// One failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The ledger that holds it.
-    pub ledger_id: LedgerId,
-    /// Its place in the scope's stream of that ledger.
-    pub seq: u64,
-    /// When it was recorded.
-    pub recorded_at_us: i64,
-    /// The surface.
-    pub surface: String,
-    /// How the call ended.
-    pub outcome: Outcome,
-    /// Its code.
-    pub code: Option<String>,
-    /// Who called.
-    pub user_id: Option<UserId>,
-    /// The request.
-    pub request_id: RequestId,
-    /// The trace.
-    pub trace_id: TraceId,
 }
 
 /// How far the ledgers were read.
@@ -153,7 +55,7 @@ pub struct Freshness {
     pub newest_event_us: Option<i64>,
     /// How long before `as_of_us` that was: age of the data, also when nothing happened since.
     pub age_us: Option<i64>,
-    /// Each ledger that was read, by id.
+    /// Each ledger that holds events of the scope, by id.
     pub ledgers: Vec<LedgerHead>,
 }
 
@@ -164,10 +66,10 @@ pub struct LedgerHead {
     pub ledger_id: LedgerId,
     /// Whether this process writes it; of others the log is read as it lies on disk.
     pub is_own: bool,
-    /// The newest event's number; 0 without one. Each is one more than the one before.
+    /// The newest event's number. Each is one more than the one before.
     pub seq: u64,
     /// SHA-256 of the newest event's line; kept elsewhere, it shows later that nothing was changed.
-    pub hash: Option<LineHash>,
+    pub hash: LineHash,
     /// When the newest event was recorded.
     pub recorded_at_us: Option<i64>,
 }
@@ -292,40 +194,111 @@ pub struct TraceNode {
     pub children: Vec<TraceNode>,
 }
 
-/// A place in the order of events over several ledgers: by time, then ledger, then number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) recorded_at_us: i64,
-    pub(super) ledger_id: LedgerId,
-    pub(super) seq: u64,
+/// A view of a scope, with what it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown<T> {
+    /// The tenant.
+    pub tenant_id: String,
+    /// The env.
+    pub env: String,
+    /// When reading began: what was durable then is in the view.
+    pub as_of_us: i64,
+    /// How far each ledger was read.
+    pub freshness: Freshness,
+    /// The view; its fields stand beside those above.
+    #[serde(flatten)]
+    pub view: T,
 }
 
-impl Place {
-    pub(super) fn of(event: &DatasetEvent) -> Self {
-        Self { recorded_at_us: event.recorded_at, ledger_id: event.ledger_id, seq: event.seq }
+/// What was done in chat, with media and with vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Activities {
+    /// The window that was asked for.
+    pub window: Window,
+    /// The chat.
+    pub chat: ChatActivity,
+    /// The media.
+    pub media: MediaActivity,
+    /// The vectors.
+    pub vector: VectorActivity,
+}
+
+/// The ledgers that hold a scope's events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgersView {
+    /// Each ledger with events of the scope, by id.
+    pub ledgers: Vec<LedgerRow>,
+    /// What could not be read now and may hold events of the scope; the id where it is known.
+    pub unreadable: Vec<Option<LedgerId>>,
+}
+
+/// One ledger of a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// The end of the scope's stream in it.
+    #[serde(flatten)]
+    pub head: LedgerHead,
+    /// How it is.
+    pub condition: Condition,
+    /// Which program wrote its newest event.
+    pub service: Option<String>,
+    /// How many events of the scope it holds, those of reading too.
+    pub events: u64,
+    /// When the first was recorded.
+    pub first_at_us: Option<i64>,
+    /// Calls that its process died in.
+    pub interrupted: u64,
+    /// Events that were lost under overload, as its gaps tell.
+    pub lost: u64,
+    /// How often it told of a gap.
+    pub gaps: u64,
+}
+
+/// How a ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Condition {
+    /// This process writes it.
+    Own,
+    /// Another process writes it.
+    Live,
+    /// Nobody writes it: closed, or left by a process that died.
+    Closed,
+    /// It cannot be read now.
+    Unreadable,
+}
+
+/// A calendar month (UTC), as `YYYY-MM`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Month(String);
+
+impl Month {
+    /// The month as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn of(unix_us: i64) -> Self {
+        Self(crate::engines::budget::month_of(unix_us))
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}_{}", self.recorded_at_us, self.ledger_id, self.seq)
-    }
-}
+impl std::str::FromStr for Month {
+    type Err = BossmanError;
 
-/// A text is no place.
-#[derive(Debug)]
-pub(super) struct InvalidPlace;
-
-impl FromStr for Place {
-    type Err = InvalidPlace;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPlace> {
-        let mut parts = text.splitn(3, '_');
-        let mut part = || parts.next().ok_or(InvalidPlace);
-        Ok(Self {
-            recorded_at_us: part()?.parse().map_err(|_| InvalidPlace)?,
-            ledger_id: part()?.parse().map_err(|_| InvalidPlace)?,
-            seq: part()?.parse().map_err(|_| InvalidPlace)?,
-        })
+    fn from_str(text: &str) -> Result<Self, BossmanError> {
+        let is_month = match text.as_bytes() {
+            [year @ .., b'-', tens, ones] if year.len() == 4 => {
+                year.iter().all(u8::is_ascii_digit)
+                    && matches!((tens, ones), (b'0', b'1'..=b'9') | (b'1', b'0'..=b'2'))
+            }
+            _ => false,
+        };
+        match is_month {
+            true => Ok(Self(text.to_owned())),
+            false => Err(BossmanError::InvalidMonth { len_bytes: text.len() }),
+        }
     }
 }

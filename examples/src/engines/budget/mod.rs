@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 
 use super::nexus::Nexus;
 pub use error::BudgetError;
+pub(crate) use model::month_of;
 pub use model::{KindTotal, Label, Origin, OriginTotal, Policy, Receipt, Summary, Usage, UsageKind};
 pub use money::{Currency, InvalidCurrency, Money};
 
@@ -41,7 +42,7 @@ impl Budget {
         access = "update",
         guarantee = "durable",
         input(%limit, currency),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(budget_policy = "monthly"),
     )]
     pub async fn set_policy(
@@ -110,7 +111,11 @@ impl Budget {
                 is_over_limit: spent > policy.limit,
             })
         });
-        recorded.await
+        let receipt: Result<Receipt, BudgetError> = recorded.await;
+        let receipt = receipt?;
+        // The month that it counts in is that of the engine's time, not that of the ledger's.
+        current().output("recorded_at_us", recorded_at_us);
+        Ok(receipt)
     }
 
     /// What was spent this month, by kind and by who was paid, and what is left.

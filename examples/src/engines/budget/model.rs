@@ -158,7 +158,7 @@ pub struct Summary {
 }
 
 /// The calendar month (UTC) of a time, as `YYYY-MM`.
-pub(super) fn month_of(unix_us: i64) -> String {
+pub(crate) fn month_of(unix_us: i64) -> String {
     // Days to civil date: H. Hinnant, "chrono-compatible low-level date algorithms".
     let days = unix_us.div_euclid(86_400_000_000) + 719_468;
     let era = days.div_euclid(146_097);

@@ -36,7 +36,7 @@ impl KillSwitch {
         access = "update",
         guarantee = "durable",
         input(%target, change = change.name(), reason = change.reason(), expected_version),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(kill_switch = target),
     )]
     pub async fn update(

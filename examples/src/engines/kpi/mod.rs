@@ -40,7 +40,7 @@ impl Kpis {
         surface = "kpi.define",
         access = "update",
         input(%name, unit, direction),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(kpi = name),
     )]
     pub async fn define(
@@ -90,7 +90,7 @@ impl Kpis {
         surface = "kpi.set_corridor",
         access = "update",
         input(%name, %low, %high, guards, weight),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(kpi = name),
     )]
     pub async fn set_corridor(
@@ -133,7 +133,7 @@ impl Kpis {
         surface = "kpi.record",
         access = "create",
         input(%name, %value, at_us),
-        output(position = ret.position),
+        output(position = ret.position, recorded_at_us = ret.recorded_at_us),
         source_refs(kpi = name),
     )]
     pub async fn record(

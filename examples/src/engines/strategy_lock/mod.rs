@@ -40,7 +40,7 @@ impl StrategyLock {
         access = "create",
         guarantee = "durable",
         input(%strategy, %pattern, reason_bytes = reason.len(), reason = hashed(reason)),
-        output(lock_id = ret.lock_id, version = ret.version),
+        output(lock_id = ret.lock_id, version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(strategy = strategy),
     )]
     pub async fn propose(
@@ -94,7 +94,12 @@ impl StrategyLock {
         access = "update",
         guarantee = "durable",
         input(%lock_id, expected_version),
-        output(version = ret.version, strategy = ret.strategy, pattern = ret.pattern),
+        output(
+            version = ret.version,
+            strategy = ret.strategy,
+            pattern = ret.pattern,
+            updated_at_us = ret.updated_at_us,
+        ),
         source_refs(strategy_lock = lock_id),
     )]
     pub async fn approve(
@@ -116,7 +121,7 @@ impl StrategyLock {
         access = "update",
         guarantee = "durable",
         input(%lock_id, expected_version),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(strategy_lock = lock_id),
     )]
     pub async fn withdraw(
@@ -139,7 +144,7 @@ impl StrategyLock {
         access = "update",
         guarantee = "durable",
         input(%lock_id, expected_version),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(strategy_lock = lock_id),
     )]
     pub async fn release(

@@ -48,7 +48,7 @@ impl Temperature {
         surface = "temperature.set_bounds",
         access = "update",
         input(%floor, %ceiling, %guards, expected_version),
-        output(version = ret.version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(temperature = "bounds"),
     )]
     pub async fn set_bounds(
@@ -102,7 +102,15 @@ impl Temperature {
     #[dataset_event(
         surface = "temperature.snapshot",
         access = "create",
-        output(position = ret.position, degrees = ret.degrees, kpis = ret.kpis, breach = ret.breach),
+        output(
+            position = ret.position,
+            degrees = ret.degrees,
+            kpis = ret.kpis,
+            breach = ret.breach,
+            floor = ret.floor,
+            ceiling = ret.ceiling,
+            taken_at_us = ret.taken_at_us,
+        ),
         source_refs(temperature = "snapshots"),
     )]
     pub async fn snapshot(&self, ctx: &RequestContext) -> Result<Snapshot, TemperatureError> {

@@ -8,12 +8,22 @@ use dataset_events_service::{Ctx, Json, Path, Query, Route, RouteTable};
 use serde::Deserialize;
 
 use super::Answer;
-use crate::engines::bossman::{BossmanError, EventFilter, EventPage, Overview, PageRequest, Trace, Window};
+use crate::engines::bossman::{
+    Activities, BossmanError, EventFilter, EventPage, LedgersView, Month, Overview, PageRequest, Shown,
+    Trace, Window,
+};
+use crate::read_models::{BudgetView, ControlsView, KpisView, TemperatureView};
 use crate::services::gateway::Gateway;
 
 pub(in crate::services) fn routes() -> RouteTable<Gateway> {
     RouteTable::new()
         .route(Route::get("/v1/bossman/overview", overview).errors::<BossmanError>())
+        .route(Route::get("/v1/bossman/budget", budget).errors::<BossmanError>())
+        .route(Route::get("/v1/bossman/temperature", temperature).errors::<BossmanError>())
+        .route(Route::get("/v1/bossman/kpi", kpi).errors::<BossmanError>())
+        .route(Route::get("/v1/bossman/controls", controls).errors::<BossmanError>())
+        .route(Route::get("/v1/bossman/activity", activity).errors::<BossmanError>())
+        .route(Route::get("/v1/bossman/ledgers", ledgers).errors::<BossmanError>())
         .route(Route::get("/v1/bossman/events", events).errors::<BossmanError>())
         .route(Route::get("/v1/bossman/traces/{trace_id}", trace).errors::<BossmanError>())
 }
@@ -30,10 +40,85 @@ fn day() -> u32 {
     24
 }
 
-async fn overview(State(gateway): State<Gateway>, ctx: Ctx, Query(query): Query<Hours>) -> Answer<Overview> {
+/// The last so many hours, and how much of each list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoursAndLimit {
+    #[serde(default = "day")]
+    hours: u32,
+    #[serde(default = "fifty")]
+    limit: u32,
+}
+
+/// A month, `YYYY-MM`, and the last so many hours.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MonthAndHours {
+    month: Option<String>,
+    #[serde(default = "day")]
+    hours: u32,
+}
+
+/// How much of each list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    #[serde(default = "fifty")]
+    limit: u32,
+}
+
+fn last(hours: u32) -> Window {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let window = Window::hours_until(i64::try_from(now).unwrap_or(i64::MAX), query.hours);
-    Ok(Json(gateway.bossman.overview(&ctx, window).await?))
+    Window::hours_until(i64::try_from(now).unwrap_or(i64::MAX), hours)
+}
+
+async fn overview(State(gateway): State<Gateway>, ctx: Ctx, Query(query): Query<Hours>) -> Answer<Overview> {
+    Ok(Json(gateway.bossman.overview(&ctx, last(query.hours)).await?))
+}
+
+async fn budget(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Query(query): Query<MonthAndHours>,
+) -> Answer<Shown<BudgetView>> {
+    let month = query.month.map(|month| month.parse::<Month>()).transpose()?;
+    Ok(Json(gateway.bossman.budget(&ctx, month.as_ref(), last(query.hours)).await?))
+}
+
+async fn temperature(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Query(query): Query<HoursAndLimit>,
+) -> Answer<Shown<TemperatureView>> {
+    Ok(Json(gateway.bossman.temperature(&ctx, last(query.hours), query.limit).await?))
+}
+
+async fn kpi(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Query(query): Query<Limit>,
+) -> Answer<Shown<KpisView>> {
+    Ok(Json(gateway.bossman.kpi(&ctx, query.limit).await?))
+}
+
+async fn controls(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Query(query): Query<Limit>,
+) -> Answer<Shown<ControlsView>> {
+    Ok(Json(gateway.bossman.controls(&ctx, query.limit).await?))
+}
+
+async fn activity(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Query(query): Query<HoursAndLimit>,
+) -> Answer<Shown<Activities>> {
+    Ok(Json(gateway.bossman.activity(&ctx, last(query.hours), query.limit).await?))
+}
+
+async fn ledgers(State(gateway): State<Gateway>, ctx: Ctx) -> Answer<Shown<LedgersView>> {
+    Ok(Json(gateway.bossman.ledgers(&ctx).await?))
 }
 
 /// The filter and the page in one query; written out because a query has no nested values.
