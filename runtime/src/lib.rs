@@ -22,6 +22,7 @@ mod ids;
 mod index;
 mod journal;
 mod ledger;
+mod ledger_set;
 mod log;
 mod manual;
 #[cfg(feature = "metrics")]
@@ -29,6 +30,7 @@ mod metrics;
 mod operator;
 mod pending;
 mod query;
+pub mod read_models;
 mod reader;
 mod schema;
 mod scope;
@@ -42,8 +44,8 @@ pub use current::{Current, current};
 pub use dataset_events_macros::{ErrorCode, dataset_event};
 pub use error_code::{Code, ErrorCode, LedgerUnavailable, UnavailableReason};
 pub use event::{
-    Actor, ActorType, Change, Client, DatasetEvent, EventError, InterruptCause, LineHash, Marker, Omitted,
-    Outcome, OutcomeDetail, SCHEMA_VERSION, Sealed, SourceRef, Writer,
+    Actor, ActorType, Change, Client, DatasetEvent, EventError, EventPlace, InterruptCause, InvalidPlace,
+    LineHash, Marker, Omitted, Outcome, OutcomeDetail, SCHEMA_VERSION, Sealed, SourceRef, Writer,
 };
 pub use event_counts::{CutSeries, EventCount, EventCounts, EventCountsOptions};
 pub use ids::{
@@ -53,6 +55,10 @@ pub use ids::{
 pub use index::{IndexHealth, IndexReport, RebuildError, rebuild_index};
 pub use ledger::{
     Drained, Health, InstallError, Ledger, LedgerError, LedgerOptions, LedgerStats, OnUnavailable, OpenError,
+};
+pub use ledger_set::{
+    LedgerSet, LedgerSetOptions, LedgerStatus, LedgerSummary, LedgerVerification, NoOwnLedger, SetCount,
+    SetEvents, SetOperator, SetOperatorQuery, SetPage, SetQuery, SetScope, SetScopes, Unread,
 };
 pub use log::LogPosition;
 pub use log::checkpoint::{Checkpoint, CheckpointReason};

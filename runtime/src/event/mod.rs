@@ -2,6 +2,7 @@
 
 mod dataset_event;
 mod marker;
+mod place;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use crate::ids::{AuthSubject, UserId};
 
 pub use dataset_event::DatasetEvent;
 pub use marker::{Marker, Omitted, Sealed};
+pub use place::{EventPlace, InvalidPlace};
 
 /// The version of the envelope that this crate writes.
 pub const SCHEMA_VERSION: u32 = 1;

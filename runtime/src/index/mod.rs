@@ -16,6 +16,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::backends::InMemoryBackend;
@@ -56,6 +57,8 @@ const BATCH_ROWS: usize = 65_536;
 /// Rows after which a commit is durable; a crash of the process takes no more than these.
 pub(crate) const VOLATILE_ROWS: u64 = 262_144;
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// What is in memory anyway needs little more of it to be found.
+const MEMORY_CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// At open every page of an index up to this size is checked; of a larger one only after a crash.
 const CHECKED_BYTES: u64 = 1024 * 1024 * 1024;
 
@@ -104,17 +107,28 @@ impl Index {
         storage: &Arc<dyn Storage>,
         ledger_id: LedgerId,
     ) -> Result<(Self, Option<Rebuilt>), IndexError> {
-        let Some(directory) = storage.path() else {
-            let database = builder().create_with_backend(InMemoryBackend::new())?;
+        let path = storage.path().map(|directory| directory.join(INDEX_NAME));
+        Self::open_at(path.as_deref(), storage, ledger_id)
+    }
+
+    /// As [`open`](Self::open), with a file that may lie elsewhere; without one, in memory.
+    pub(crate) fn open_at(
+        path: Option<&Path>,
+        storage: &Arc<dyn Storage>,
+        ledger_id: LedgerId,
+    ) -> Result<(Self, Option<Rebuilt>), IndexError> {
+        let Some(path) = path else {
+            let mut builder = builder();
+            builder.set_cache_size(MEMORY_CACHE_BYTES);
+            let database = builder.create_with_backend(InMemoryBackend::new())?;
             return Ok((Self::create(database, ledger_id)?, Some(Rebuilt::Missing)));
         };
-        let path = directory.join(INDEX_NAME);
-        let rebuilt = match std::fs::metadata(&path) {
+        let rebuilt = match std::fs::metadata(path) {
             Ok(found) if found.len() > 0 => {
                 let opened = guarded(|| {
                     let mut builder = builder();
                     builder.set_check_integrity_on_open(found.len() <= CHECKED_BYTES);
-                    Self::resume(builder.open(&path)?, storage, ledger_id)
+                    Self::resume(builder.open(path)?, storage, ledger_id)
                 });
                 match opened {
                     Ok(index) => return Ok((index, None)),
@@ -126,11 +140,13 @@ impl Index {
             }
             _ => Rebuilt::Missing,
         };
-        storage.remove(INDEX_NAME).map_err(|source| IndexError::Log {
-            attempted: format!("remove {INDEX_NAME} to build it again"),
-            source,
-        })?;
-        Ok((Self::create(builder().create(&path)?, ledger_id)?, Some(rebuilt)))
+        if let Err(source) = std::fs::remove_file(path)
+            && source.kind() != std::io::ErrorKind::NotFound
+        {
+            let attempted = format!("remove {} to build it again", path.display());
+            return Err(IndexError::Log { attempted, source });
+        }
+        Ok((Self::create(builder().create(path)?, ledger_id)?, Some(rebuilt)))
     }
 
     fn create(database: Database, ledger_id: LedgerId) -> Result<Self, IndexError> {
@@ -220,6 +236,12 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to go on where the log is no longer the one that was read.
+    pub(crate) fn check_log(&self, storage: &Arc<dyn Storage>) -> Result<(), IndexError> {
+        let meta = self.writer.lock().unwrap_or_else(PoisonError::into_inner).meta;
+        check_log_behind(storage, &meta)
     }
 
     /// Everything before it is in the index.

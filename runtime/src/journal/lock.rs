@@ -91,6 +91,17 @@ fn watch_forks() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
 }
 
+/// Whether somebody holds the lock, asked without taking it: whoever wants it meanwhile gets it.
+pub(crate) fn is_held(file: &File) -> io::Result<bool> {
+    // SAFETY: an all-zero flock is a valid value; the fields that matter are set below.
+    let mut request: libc::flock = unsafe { std::mem::zeroed() };
+    request.l_type = libc::F_WRLCK as libc::c_short;
+    request.l_whence = libc::SEEK_SET as libc::c_short;
+    // SAFETY: the descriptor is open and the request outlives the call, which writes into it.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &mut request) };
+    if result == 0 { Ok(i32::from(request.l_type) != libc::F_UNLCK) } else { Err(io::Error::last_os_error()) }
+}
+
 /// A whole file, locked for this process until this is dropped.
 pub(crate) struct LockFile {
     file: File,
@@ -150,7 +161,9 @@ mod tests {
         for _ in 0..100 {
             let held = LockFile::take(open()).unwrap().expect("free");
             assert!(LockFile::take(open()).unwrap().is_none());
+            assert!(is_held(&File::open(directory.path().join("lock")).unwrap()).unwrap());
             drop(held);
+            assert!(!is_held(&File::open(directory.path().join("lock")).unwrap()).unwrap());
         }
         // Other tests of this process hold locks too, but not a hundred at once.
         assert!(places().count() < 100);

@@ -20,10 +20,12 @@ use crate::event::Outcome;
 use crate::ids::{LedgerId, RequestId, Scope, TraceId, UserId};
 use crate::index::{Index, IndexError, IndexFollower};
 use crate::ledger::Ledger;
+use crate::ledger_set::TailIndex;
 use crate::log::LogPosition;
 use crate::log::storage::Storage;
 
-use filter::Filter;
+pub(crate) use filter::Filter;
+pub(crate) use glob::glob_matches;
 use hits::Hits;
 
 pub use error::ReadError;
@@ -55,6 +57,8 @@ pub(crate) enum ReadSource {
     Indexed(Arc<IndexFollower>),
     /// By scanning the log up to a place: a ledger of another process.
     Scanned { until: LogPosition },
+    /// By an index of the reader's own: a ledger of another process, in a set.
+    Tailed(Arc<TailIndex>),
 }
 
 impl ReadParts {
@@ -62,30 +66,33 @@ impl ReadParts {
         match &self.source {
             ReadSource::Indexed(follower) => follower.current(),
             ReadSource::Scanned { until } => (Weak::new(), *until),
+            ReadSource::Tailed(tail) => tail.current(),
         }
     }
 
     pub(crate) fn distrust(&self, error: &IndexError) {
-        if let ReadSource::Indexed(follower) = &self.source {
-            follower.distrust(error.to_string());
+        match &self.source {
+            ReadSource::Indexed(follower) => follower.distrust(error.to_string()),
+            ReadSource::Scanned { .. } => {}
+            ReadSource::Tailed(tail) => tail.distrust(),
         }
     }
 }
 
 /// The settings that both kinds of query share.
 #[derive(Clone)]
-struct Selection {
+pub(crate) struct Selection {
     parts: ReadParts,
     scope: Option<Scope>,
-    filter: Filter,
-    is_newest_first: bool,
-    limit: usize,
+    pub(crate) filter: Filter,
+    pub(crate) is_newest_first: bool,
+    pub(crate) limit: usize,
     /// A tenant's query cannot read `$system`.
     is_operator: bool,
 }
 
 impl Selection {
-    fn new(parts: ReadParts, scope: Option<Scope>, is_operator: bool) -> Self {
+    pub(crate) fn new(parts: ReadParts, scope: Option<Scope>, is_operator: bool) -> Self {
         let filter = Filter::default();
         Self { parts, scope, filter, is_newest_first: false, limit: usize::MAX, is_operator }
     }
@@ -97,7 +104,7 @@ impl Selection {
         Hits::new(&self.parts, self.scope, self.filter, self.is_newest_first)
     }
 
-    fn iter(self) -> Events {
+    pub(crate) fn iter(self) -> Events {
         let left = self.limit;
         Events { state: State::Pending(Box::new(self)), left }
     }
@@ -113,7 +120,7 @@ impl Selection {
         Ok((events, has_more))
     }
 
-    fn count(self) -> Result<u64, ReadError> {
+    pub(crate) fn count(self) -> Result<u64, ReadError> {
         self.hits()?.count()
     }
 }
@@ -129,7 +136,8 @@ impl fmt::Debug for Selection {
     }
 }
 
-macro_rules! query_setters {
+/// The setters of every query; its settings are in `self.selection`.
+macro_rules! filter_setters {
     () => {
         /// Only surfaces that a glob describes: `*` stands for any run of characters, dots among them, so
         /// that `chat.*` is every surface below chat; all else is itself. Given more than once: any of them.
@@ -197,6 +205,13 @@ macro_rules! query_setters {
             self.selection.limit = events;
             self
         }
+    };
+}
+pub(crate) use filter_setters;
+
+macro_rules! query_setters {
+    () => {
+        filter_setters!();
 
         /// Reads the events lazily. Those that were durable when the first is asked for are selected.
         pub fn iter(self) -> Events {
