@@ -57,8 +57,9 @@ pub use ledger::{
     Drained, Health, InstallError, Ledger, LedgerError, LedgerOptions, LedgerStats, OnUnavailable, OpenError,
 };
 pub use ledger_set::{
-    LedgerSet, LedgerSetOptions, LedgerStatus, LedgerSummary, LedgerVerification, NoOwnLedger, SetCount,
-    SetEvents, SetOperator, SetOperatorQuery, SetPage, SetQuery, SetScope, SetScopes, Unread,
+    CoveringCheckpoint, LedgerSet, LedgerSetOptions, LedgerState, LedgerStates, LedgerStatus, LedgerSummary,
+    LedgerVerification, NoOwnLedger, SetCount, SetEvents, SetOperator, SetOperatorQuery, SetPage, SetQuery,
+    SetScope, SetScopes, Unread,
 };
 pub use log::LogPosition;
 pub use log::checkpoint::{Checkpoint, CheckpointReason};

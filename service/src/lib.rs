@@ -51,6 +51,7 @@ pub mod admission;
 mod carried;
 pub mod client;
 pub mod codes;
+pub mod dashboard;
 mod envelope;
 mod extract;
 mod health;

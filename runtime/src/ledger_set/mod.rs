@@ -7,6 +7,7 @@ mod merge;
 mod operator;
 mod query;
 mod scope;
+mod single;
 mod tail_index;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use merge::SetEvents;
 pub use operator::{NoOwnLedger, SetOperator, SetScopes};
 pub use query::{SetCount, SetOperatorQuery, SetPage, SetQuery};
 pub use scope::SetScope;
+pub use single::{CoveringCheckpoint, LedgerState, LedgerStates};
 pub(crate) use tail_index::TailIndex;
 pub use unread::Unread;
 pub(crate) use unread::chain;

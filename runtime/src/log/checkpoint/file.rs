@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Checkpoint;
+use crate::log::LogPosition;
 use crate::log::storage::{Storage, StorageFile};
 
 /// The file of checkpoints, relative to the ledger's directory.
@@ -65,6 +66,28 @@ impl CheckpointFile {
         let offset = newline_before(&*self.file, line_end)?.map_or(0, |at| at + 1);
         let line = read_exactly(&*self.file, offset, line_end)?;
         Ok(Some(StoredCheckpoint { offset, line }))
+    }
+
+    /// The first checkpoint that covers a byte of the log, by halving the file; `None` when none does.
+    ///
+    /// Positions grow from one to the next, except where an operator went on after a loss; what is found
+    /// covers the byte in any case.
+    pub(crate) fn first_beyond(&self, position: LogPosition) -> io::Result<Option<(Vec<u8>, Checkpoint)>> {
+        let (mut low, mut high) = (0, self.end);
+        let mut found = None;
+        // Both are beginnings of lines, or the end. All before `low` end at or before the position.
+        while low < high {
+            let start = newline_before(&*self.file, low + (high - low) / 2)?.map_or(0, |at| at + 1).max(low);
+            let Some(stored) = self.lines(start).next_line()? else { break };
+            let checkpoint = stored.parse().map_err(io::Error::other)?;
+            if checkpoint.position > position {
+                high = start;
+                found = Some((stored.line, checkpoint));
+            } else {
+                low = start + stored.line.len() as u64 + 1;
+            }
+        }
+        Ok(found)
     }
 
     /// The lines from an offset on, in order.
