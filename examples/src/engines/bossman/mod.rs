@@ -24,8 +24,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dataset_events::read_models::{EventPlace, Folded, SnapshotStore};
 use dataset_events::{
-    Ledger, LedgerId, LedgerSet, LedgerSetOptions, LedgerStatus, RequestContext, Scope, SetQuery,
-    StoredEvent, TraceId, current, dataset_event,
+    Ledger, LedgerId, LedgerSet, LedgerSetOptions, RequestContext, SetQuery, StoredEvent, TraceId,
+    dataset_event,
 };
 
 use super::blocking::blocking;
