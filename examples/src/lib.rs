@@ -1,5 +1,6 @@
 //! The example engines of dataset-events: a small multi-tenant backend whose every call is recorded.
 
 pub mod engines;
+pub mod panels;
 pub mod read_models;
 pub mod services;

@@ -1,6 +1,6 @@
 //! Which event a value came from, and who called.
 
-use dataset_events::{DatasetEvent, EventId, LedgerId, TraceId};
+use dataset_events::{DatasetEvent, EventId, EventPlace, LedgerId, TraceId};
 use serde::{Deserialize, Serialize};
 
 /// The event that a value came from.
@@ -28,6 +28,11 @@ impl Cause {
             recorded_at_us: event.recorded_at,
             trace_id: event.trace_id,
         }
+    }
+
+    /// Where the event stands.
+    pub fn place(&self) -> EventPlace {
+        EventPlace { recorded_at: self.recorded_at_us, ledger_id: self.ledger_id, seq: self.seq }
     }
 }
 
