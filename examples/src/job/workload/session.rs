@@ -157,7 +157,9 @@ impl Session {
         let usage = json!({"kind": "manual", "amount": "12.50", "origin": {"provider": "print_shop"}});
         self.post(operator, "/v1/budget/usage", &usage).await?;
         self.get(operator, "/v1/budget/summary").await?;
-        self.get(operator, "/v1/bossman/overview?hours=24").await?;
+        for view in ["overview?hours=24", "budget", "temperature", "kpi", "controls", "activity", "ledgers"] {
+            self.get(operator, &format!("/v1/bossman/{view}")).await?;
+        }
         let failures = self.get(operator, "/v1/bossman/events?outcome=error&limit=5").await?.ok();
         let newest = failures.as_ref().and_then(|page| page["events"][0]["event"]["trace_id"].as_str());
         if let Some(trace_id) = newest {
