@@ -187,6 +187,11 @@ pub(crate) fn code_of(response: &Response) -> Option<Code> {
     response.extensions().get::<Failure>().map(|failure| failure.0.recorded)
 }
 
+/// The failure that an answer is.
+pub(crate) fn failure_of(response: &Response) -> Option<Arc<ApiError>> {
+    response.extensions().get::<Failure>().map(|failure| Arc::clone(&failure.0))
+}
+
 /// Puts the ids of a request into a failure, and makes an envelope of one that is none.
 ///
 /// Headers are kept, those aside that speak of the old body.

@@ -18,6 +18,20 @@ struct Kept<M: ReadModel> {
 /// `None` until it is first read, and after a model has panicked: then it begins anew.
 struct Slot<M: ReadModel>(Mutex<Option<Kept<M>>>);
 
+/// A slot whose model's type is not known here.
+trait AnySlot: Any + Send + Sync {
+    fn save(&self);
+}
+
+impl<M: ReadModel> AnySlot for Slot<M> {
+    fn save(&self) {
+        if let Some(kept) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            // A snapshot that cannot be written costs time at the next start, nothing else.
+            kept.folded.save();
+        }
+    }
+}
+
 type Key = (TypeId, String);
 
 /// The states of a scope's read models. One refresh of a model at a time: who comes meanwhile waits, and
@@ -27,7 +41,7 @@ pub(super) struct ScopeModels {
     store: Option<SnapshotStore>,
     /// For so long a state is not refreshed again.
     fresh_for: Duration,
-    slots: Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>,
+    slots: Mutex<HashMap<Key, Arc<dyn AnySlot>>>,
 }
 
 impl ScopeModels {
@@ -66,10 +80,11 @@ impl ScopeModels {
 
     fn slot<M: ReadModel>(&self, key: Key) -> Arc<Slot<M>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = slots.get(&key)
-            && let Ok(slot) = Arc::clone(known).downcast::<Slot<M>>()
-        {
-            return slot;
+        if let Some(known) = slots.get(&key) {
+            let known: Arc<dyn Any + Send + Sync> = known.clone();
+            if let Ok(slot) = known.downcast::<Slot<M>>() {
+                return slot;
+            }
         }
         let slot = Arc::new(Slot::<M>(Mutex::new(None)));
         slots.insert(key, slot.clone());
@@ -81,6 +96,15 @@ impl ScopeModels {
             Some(store) => Folded::open(&self.reader, model, store),
             None => Folded::in_memory(&self.reader, model),
         }
+    }
+
+    /// Writes snapshots of what is not in one.
+    pub(super) fn save(&self) {
+        let slots: Vec<_> = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.values().cloned().collect()
+        };
+        slots.iter().for_each(|slot| slot.save());
     }
 }
 

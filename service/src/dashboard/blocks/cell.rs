@@ -19,6 +19,32 @@ pub enum Tone {
     Bad,
 }
 
+/// A field that the list of events can be filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventField {
+    /// The surface; as a filter also with `*`.
+    Surface,
+    /// The error code.
+    Code,
+    /// The user.
+    User,
+    /// The request.
+    Request,
+}
+
+impl EventField {
+    pub(in crate::dashboard) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Surface => "surface",
+            Self::Code => "code",
+            Self::User => "user",
+            Self::Request => "request",
+        }
+    }
+}
+
 /// One value of a table, a tile or a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -74,6 +100,18 @@ pub enum Cell {
         place: EventPlace,
         /// The text of the link.
         text: String,
+    },
+    /// The time of an event, as a link to it.
+    EventTime {
+        /// The event's place.
+        place: EventPlace,
+    },
+    /// A value, as a link to the list of events that have it.
+    EventsWith {
+        /// The field that the list is filtered by.
+        field: EventField,
+        /// The value.
+        value: String,
     },
     /// A link to a trace.
     Trace {
@@ -131,6 +169,16 @@ impl Cell {
     /// A link to an event.
     pub fn event(place: EventPlace, text: impl Into<String>) -> Self {
         Self::Event { place, text: text.into() }
+    }
+
+    /// The time of an event, as a link to it.
+    pub fn event_time(place: EventPlace) -> Self {
+        Self::EventTime { place }
+    }
+
+    /// A value, as a link to the list of events that have it.
+    pub fn events_with(field: EventField, value: impl Into<String>) -> Self {
+        Self::EventsWith { field, value: value.into() }
     }
 
     /// A link to a trace.

@@ -5,15 +5,17 @@ mod cell;
 mod line_plot;
 mod table;
 mod tile;
+mod time_bars;
 mod timeline;
 
 use serde::Serialize;
 
 pub use bars::{Bar, BarChart};
-pub use cell::{Cell, Tone};
+pub use cell::{Cell, EventField, Tone};
 pub use line_plot::{Corridor, LinePlot, Point, Series, Threshold};
 pub use table::{Column, Table};
 pub use tile::Tile;
+pub use time_bars::{TimeBar, TimeBars};
 pub use timeline::{Timeline, TimelineEntry};
 
 /// One part of a panel, in the order of the page.
@@ -49,8 +51,10 @@ pub enum Block {
     Table(Table),
     /// Values over time.
     LinePlot(LinePlot),
-    /// Amounts by name or by time.
+    /// Amounts by name.
     BarChart(BarChart),
+    /// Counts over time.
+    TimeBars(TimeBars),
     /// What happened when.
     Timeline(Timeline),
     /// Nothing is there, and what to do about it.
@@ -110,5 +114,11 @@ impl From<BarChart> for Block {
 impl From<Timeline> for Block {
     fn from(timeline: Timeline) -> Self {
         Self::Timeline(timeline)
+    }
+}
+
+impl From<TimeBars> for Block {
+    fn from(bars: TimeBars) -> Self {
+        Self::TimeBars(bars)
     }
 }

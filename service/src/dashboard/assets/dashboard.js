@@ -1,0 +1,70 @@
+// Live refresh, and nothing else: every page works without it.
+(() => {
+  "use strict";
+  let button = null;
+  let timer = 0;
+  let loading = false;
+  let live = sessionStorage.getItem("live") === "1";
+
+  const say = (text) => {
+    const status = document.getElementById("live-status");
+    if (status) status.textContent = text;
+  };
+
+  const isBusyWithInput = (main) => {
+    const focused = document.activeElement;
+    const isField = focused && /^(INPUT|SELECT|TEXTAREA)$/.test(focused.tagName);
+    return (isField && main.contains(focused)) || String(getSelection()).length > 0;
+  };
+
+  async function refresh() {
+    const main = document.getElementById("main");
+    if (loading || document.hidden || isBusyWithInput(main)) return;
+    loading = true;
+    main.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store" });
+      if (answer.status === 401) {
+        location.reload();
+        return;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("main");
+      if (!fresh) throw new Error("no content");
+      const open = [...main.querySelectorAll("details")].map((details) => details.open);
+      main.replaceChildren(...fresh.childNodes);
+      main.querySelectorAll("details").forEach((details, at) => (details.open = open[at] || false));
+      offer();
+      say("Updated " + new Date().toISOString().slice(11, 19) + " UTC");
+    } catch {
+      say("Not updated: the service did not answer. It is tried again.");
+    } finally {
+      loading = false;
+      document.getElementById("main").removeAttribute("aria-busy");
+    }
+  }
+
+  function apply() {
+    clearInterval(timer);
+    button.setAttribute("aria-pressed", String(live));
+    if (live) timer = setInterval(refresh, Number(button.dataset.every) * 1000);
+  }
+
+  function offer() {
+    button = document.getElementById("live");
+    if (!button) return;
+    button.hidden = false;
+    button.setAttribute("aria-pressed", String(live));
+    button.addEventListener("click", () => {
+      live = !live;
+      sessionStorage.setItem("live", live ? "1" : "0");
+      say(live ? "Updates every " + button.dataset.every + " s" : "");
+      apply();
+      if (live) refresh();
+    });
+  }
+
+  offer();
+  if (button) apply();
+})();

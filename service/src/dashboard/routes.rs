@@ -1,0 +1,443 @@
+//! The routes: each page, the same as JSON, and the session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, StatusCode, header};
+use maud::Markup;
+use serde::{Deserialize, Serialize};
+
+use super::audit::{Filters, Rows, audited};
+use super::error::DashboardError;
+use super::html::{self, Nav, Page};
+use super::panel::{self, PanelAnswer};
+use super::viewer::{Viewer, now_us};
+use super::views::{
+    Coverage, EventList, EventView, EventsQuery, Heading, Health, Overview, ScopeList, TraceView,
+    continue_page, coverage_page, event_page, events_page, health_page, operator_page, overview_page,
+    read_event, trace_page, verify,
+};
+use super::window::{WindowQuery, name_of};
+use super::{Inner, session, site};
+use crate::envelope::ApiError;
+use crate::extract::{Json, Query};
+
+type Shared = State<Arc<Inner>>;
+type Answer<T> = Result<T, ApiError>;
+type Params = Path<HashMap<String, String>>;
+
+/// The pages of a scope and their JSON.
+fn of_a_scope() -> Router<Arc<Inner>> {
+    Router::new()
+        .route("/", get(overview))
+        .route("/events", get(events))
+        .route("/events/{event}", get(event))
+        .route("/traces/{trace_id}", get(trace))
+        .route("/coverage", get(coverage))
+        .route("/health", get(health))
+        .route("/health/verify", post(verify_now))
+        .route("/panels/{panel}", get(panel_page))
+        .route("/api/overview", get(api_overview))
+        .route("/api/events", get(api_events))
+        .route("/api/events/{event}", get(api_event))
+        .route("/api/traces/{trace_id}", get(api_trace))
+        .route("/api/coverage", get(api_coverage))
+        .route("/api/health", get(api_health))
+        .route("/api/panels/{panel}", get(api_panel))
+}
+
+/// Everything that needs an identity.
+pub(super) fn admitted() -> Router<Arc<Inner>> {
+    of_a_scope().route("/operator", get(operator)).nest("/operator/scopes/{tenant}/{env}", of_a_scope())
+}
+
+/// What everybody reaches: the style, the script, signing in and out.
+pub(super) fn open() -> Router<Arc<Inner>> {
+    Router::new()
+        .route("/assets/{file}", get(asset))
+        .route("/sign-in", get(sign_in_by_link).post(sign_in))
+        .route("/sign-out", post(sign_out))
+}
+
+fn shown(page: Markup) -> Response {
+    let media_type = HeaderValue::from_static("text/html; charset=utf-8");
+    ([(header::CONTENT_TYPE, media_type)], Body::from(page.into_string())).into_response()
+}
+
+fn param<'a>(params: &'a HashMap<String, String>, name: &str) -> &'a str {
+    params.get(name).map(String::as_str).unwrap_or_default()
+}
+
+async fn read_overview(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    query: &WindowQuery,
+) -> Result<(Arc<Overview>, bool), DashboardError> {
+    let filters = Filters::default().with_some("window", query.window().ok().map(name_of));
+    let reading = async {
+        let window = query.window()?;
+        let desk = viewer.desk(inner);
+        let read = inner.desks.read_models(&desk, move |desk| {
+            let overview = Arc::new(Overview::read(&desk.models, window, now_us())?);
+            desk.keep(window, &overview);
+            Ok(overview)
+        });
+        let (answer, is_stale) = match read.await {
+            Ok(overview) => (overview, false),
+            Err(DashboardError::StillReading) => {
+                let kept = desk.kept(window, inner.desks.options().max_stale);
+                (kept.ok_or(DashboardError::StillReading)?, true)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Rows { rows: answer.events_read, answer: (answer, is_stale) })
+    };
+    Ok(audited(&viewer.ctx, "overview", viewer.scope(), &filters, reading).await?.answer)
+}
+
+async fn overview(
+    State(inner): Shared,
+    viewer: Viewer,
+    Query(query): Query<WindowQuery>,
+) -> Answer<Response> {
+    let (overview, is_stale) = read_overview(&inner, &viewer, &query).await?;
+    let frame = viewer.frame(&inner, now_us());
+    Ok(shown(overview_page(&frame, &overview, query.window()?, is_stale)))
+}
+
+async fn api_overview(
+    State(inner): Shared,
+    viewer: Viewer,
+    Query(query): Query<WindowQuery>,
+) -> Answer<Response> {
+    let (overview, _) = read_overview(&inner, &viewer, &query).await?;
+    Ok(Json(&*overview).into_response())
+}
+
+async fn read_events(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    query: &EventsQuery,
+) -> Result<EventList, DashboardError> {
+    let (reader, wanted) = (viewer.reader.clone(), query.clone());
+    let reading = async {
+        let answer = inner.desks.query(move || wanted.read(&reader, now_us())).await?;
+        Ok(Rows { rows: answer.events.len() as u64, answer })
+    };
+    Ok(audited(&viewer.ctx, "events", viewer.scope(), &query.filters(), reading).await?.answer)
+}
+
+async fn events(State(inner): Shared, viewer: Viewer, Query(query): Query<EventsQuery>) -> Answer<Response> {
+    let list = read_events(&inner, &viewer, &query).await?;
+    Ok(shown(events_page(&viewer.frame(&inner, now_us()), &query, &list)))
+}
+
+async fn api_events(
+    State(inner): Shared,
+    viewer: Viewer,
+    Query(query): Query<EventsQuery>,
+) -> Answer<Json<EventList>> {
+    Ok(Json(read_events(&inner, &viewer, &query).await?))
+}
+
+async fn one_event(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    params: &HashMap<String, String>,
+) -> Result<EventView, DashboardError> {
+    let (reader, named) = (viewer.reader.clone(), param(params, "event").to_owned());
+    let filters = Filters::default().with("event", &named);
+    let reading = async {
+        let answer = inner.desks.query(move || read_event(&reader, &named, now_us())).await?;
+        Ok(Rows { rows: 1, answer })
+    };
+    Ok(audited(&viewer.ctx, "event", viewer.scope(), &filters, reading).await?.answer)
+}
+
+async fn event(State(inner): Shared, viewer: Viewer, Path(params): Params) -> Answer<Response> {
+    let view = one_event(&inner, &viewer, &params).await?;
+    Ok(shown(event_page(&viewer.frame(&inner, now_us()), &view)))
+}
+
+async fn api_event(State(inner): Shared, viewer: Viewer, Path(params): Params) -> Answer<Json<EventView>> {
+    Ok(Json(one_event(&inner, &viewer, &params).await?))
+}
+
+async fn read_trace(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    params: &HashMap<String, String>,
+) -> Result<TraceView, DashboardError> {
+    let (reader, named) = (viewer.reader.clone(), param(params, "trace_id").to_owned());
+    let filters = Filters::default().with("trace", &named);
+    let reading = async {
+        let answer = inner.desks.query(move || TraceView::read(&reader, &named, now_us())).await?;
+        Ok(Rows { rows: answer.spans.len() as u64, answer })
+    };
+    Ok(audited(&viewer.ctx, "trace", viewer.scope(), &filters, reading).await?.answer)
+}
+
+async fn trace(State(inner): Shared, viewer: Viewer, Path(params): Params) -> Answer<Response> {
+    let view = read_trace(&inner, &viewer, &params).await?;
+    Ok(shown(trace_page(&viewer.frame(&inner, now_us()), &view)))
+}
+
+async fn api_trace(State(inner): Shared, viewer: Viewer, Path(params): Params) -> Answer<Json<TraceView>> {
+    Ok(Json(read_trace(&inner, &viewer, &params).await?))
+}
+
+async fn read_coverage(inner: &Arc<Inner>, viewer: &Viewer) -> Result<Coverage, DashboardError> {
+    let reading = async {
+        let desk = viewer.desk(inner);
+        let read = inner.desks.read_models(&desk, |desk| Coverage::read(&desk.models, now_us()));
+        let answer = read.await?;
+        Ok(Rows { rows: answer.events_read, answer })
+    };
+    Ok(audited(&viewer.ctx, "coverage", viewer.scope(), &Filters::default(), reading).await?.answer)
+}
+
+async fn coverage(State(inner): Shared, viewer: Viewer) -> Answer<Response> {
+    let coverage = read_coverage(&inner, &viewer).await?;
+    Ok(shown(coverage_page(&viewer.frame(&inner, now_us()), &coverage)))
+}
+
+async fn api_coverage(State(inner): Shared, viewer: Viewer) -> Answer<Json<Coverage>> {
+    Ok(Json(read_coverage(&inner, &viewer).await?))
+}
+
+async fn read_health(inner: &Arc<Inner>, viewer: &Viewer) -> Result<Health, DashboardError> {
+    let reading = async {
+        let desk = viewer.desk(inner);
+        let read = inner.desks.read_models(&desk, |desk| Health::read(desk, now_us()));
+        let answer = read.await?;
+        Ok(Rows { rows: answer.events_read, answer })
+    };
+    Ok(audited(&viewer.ctx, "health", viewer.scope(), &Filters::default(), reading).await?.answer)
+}
+
+async fn health(State(inner): Shared, viewer: Viewer) -> Answer<Response> {
+    let health = read_health(&inner, &viewer).await?;
+    Ok(shown(health_page(&viewer.frame(&inner, now_us()), &health)))
+}
+
+async fn api_health(State(inner): Shared, viewer: Viewer) -> Answer<Json<Health>> {
+    Ok(Json(read_health(&inner, &viewer).await?))
+}
+
+async fn verify_now(State(inner): Shared, viewer: Viewer, request: Request) -> Answer<Response> {
+    let (parts, _) = request.into_parts();
+    if !session::is_same_origin(&parts) {
+        return Err(DashboardError::CrossSite.into());
+    }
+    let reading = async {
+        verify(&inner.desks, &viewer.desk(&inner));
+        Ok(Rows { rows: 0, answer: () })
+    };
+    audited(&viewer.ctx, "verify", viewer.scope(), &Filters::default(), reading).await?;
+    see_other(&viewer.href("/health"))
+}
+
+/// A panel's answer as JSON.
+#[derive(Serialize)]
+struct PanelJson {
+    #[serde(flatten)]
+    heading: Heading,
+    panel: String,
+    title: String,
+    window: &'static str,
+    #[serde(flatten)]
+    answer: PanelAnswer,
+}
+
+async fn read_panel(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    params: &HashMap<String, String>,
+    query: &WindowQuery,
+) -> Result<(usize, PanelAnswer), DashboardError> {
+    let id = param(params, "panel");
+    let at = inner.panels.iter().position(|panel| panel.id() == id).ok_or(DashboardError::NotFound)?;
+    let filters = Filters::default().with_some("window", query.window().ok().map(name_of));
+    let view = format!("panel {id}");
+    let reading = async {
+        let window = query.window()?;
+        let panels = Arc::clone(&inner.panels);
+        let desk = viewer.desk(inner);
+        let read = inner.desks.read_models(&desk, move |desk| {
+            Ok(panel::answer(&*panels[at], &desk.models, window, now_us().saturating_add(1))?)
+        });
+        let answer = read.await?;
+        Ok(Rows { rows: answer.events, answer: (at, answer) })
+    };
+    Ok(audited(&viewer.ctx, &view, viewer.scope(), &filters, reading).await?.answer)
+}
+
+async fn panel_page(
+    State(inner): Shared,
+    viewer: Viewer,
+    Path(params): Params,
+    Query(query): Query<WindowQuery>,
+) -> Answer<Response> {
+    let (at, answer) = read_panel(&inner, &viewer, &params, &query).await?;
+    let (panel, frame) = (&inner.panels[at], viewer.frame(&inner, now_us()));
+    let path = format!("/panels/{}", panel.id());
+    let body = html::blocks(&frame, &answer.blocks);
+    let window = query.window()?;
+    Ok(shown(html::page(
+        &frame,
+        Page {
+            nav: Nav::Panel(panel.id()),
+            title: panel.title(),
+            lead: panel.description(),
+            window: panel.has_windows().then_some((window, path.as_str())),
+            as_of: answer.as_of,
+            unread: &answer.unread,
+            is_stale: false,
+            body,
+        },
+    )))
+}
+
+async fn api_panel(
+    State(inner): Shared,
+    viewer: Viewer,
+    Path(params): Params,
+    Query(query): Query<WindowQuery>,
+) -> Answer<Response> {
+    let (at, answer) = read_panel(&inner, &viewer, &params, &query).await?;
+    let panel = &inner.panels[at];
+    let json = PanelJson {
+        heading: Heading::new(viewer.scope(), now_us()),
+        panel: panel.id().to_owned(),
+        title: panel.title().to_owned(),
+        window: name_of(query.window()?),
+        answer,
+    };
+    Ok(Json(json).into_response())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ScopeQuery {
+    tenant: String,
+    env: String,
+}
+
+async fn operator(State(inner): Shared, viewer: Viewer, Query(query): Query<ScopeQuery>) -> Answer<Response> {
+    if !viewer.is_operator {
+        return Err(DashboardError::OperatorOnly.into());
+    }
+    if !query.tenant.is_empty() {
+        // Both come from a form; what is no id leads to a page that is not there.
+        let (tenant, env) = (super::format::in_query(&query.tenant), super::format::in_query(&query.env));
+        return see_other(&inner.site.href(&format!("/operator/scopes/{tenant}/{env}")));
+    }
+    let operator = inner.operator(&viewer.ctx, "lists the scopes")?;
+    let reading = async {
+        let scopes = inner.desks.query(move || Ok(operator.scopes())).await?;
+        Ok(Rows {
+            rows: scopes.scopes.len() as u64,
+            answer: ScopeList { scopes: scopes.scopes, unread: scopes.unread },
+        })
+    };
+    let list = audited(&viewer.ctx, "scopes", viewer.ctx.scope(), &Filters::default(), reading).await?.answer;
+    Ok(shown(operator_page(&viewer.frame(&inner, now_us()), &list)))
+}
+
+async fn asset(Path(file): Path<String>) -> Response {
+    site::asset(&file)
+}
+
+fn see_other(address: &str) -> Answer<Response> {
+    let location = HeaderValue::from_str(address).map_err(|_| DashboardError::NotFound)?;
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
+}
+
+#[derive(Deserialize)]
+struct SignIn {
+    token: String,
+    next: Option<String>,
+}
+
+/// The bound of a form: a token, and where to go.
+const MAX_FORM_BYTES: usize = 16 * 1024;
+
+async fn sign_in(State(inner): Shared, request: Request) -> Answer<Response> {
+    let (parts, body) = request.into_parts();
+    if !session::is_same_origin(&parts) {
+        return Err(DashboardError::CrossSite.into());
+    }
+    let body = axum::body::to_bytes(body, MAX_FORM_BYTES).await.map_err(|_| DashboardError::InvalidForm)?;
+    let form: SignIn = axum::extract::Query::try_from_uri(&form_uri(&body)?)
+        .map_err(|_| DashboardError::InvalidForm)
+        .map(|axum::extract::Query(form)| form)?;
+    let next = form.next.as_deref().and_then(|next| session::safe_path(next, &inner.site.base));
+    let answer = see_other(next.unwrap_or(&inner.site.href("/")))?;
+    with_session(&inner, &parts, form.token.trim(), answer)
+}
+
+/// A form has the form of a query.
+fn form_uri(body: &[u8]) -> Result<http::Uri, DashboardError> {
+    let form = std::str::from_utf8(body).map_err(|_| DashboardError::InvalidForm)?;
+    format!("/?{form}").parse().map_err(|_| DashboardError::InvalidForm)
+}
+
+fn with_session(
+    inner: &Inner,
+    parts: &http::request::Parts,
+    token: &str,
+    mut answer: Response,
+) -> Answer<Response> {
+    if !session::is_token(token) {
+        return Err(DashboardError::InvalidToken.into());
+    }
+    let cookie = session::cookie(token, &inner.site.base, inner.is_secure(&parts.headers));
+    answer.headers_mut().insert(header::SET_COOKIE, cookie.ok_or(DashboardError::InvalidToken)?);
+    Ok(answer)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Link {
+    token: Option<String>,
+}
+
+async fn sign_in_by_link(
+    State(inner): Shared,
+    Query(link): Query<Link>,
+    request: Request,
+) -> Answer<Response> {
+    let (parts, _) = request.into_parts();
+    let Some(token) = link.token else {
+        return Ok(shown(super::views::sign_in_page(&inner.site, None, false, None)));
+    };
+    let fetch = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    // A picture or a script of another site must not change who is signed in.
+    if fetch("sec-fetch-dest").is_some_and(|dest| dest != "document") {
+        return Err(DashboardError::CrossSite.into());
+    }
+    let is_cross_site = fetch("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let answer =
+        if is_cross_site { shown(continue_page(&inner.site)) } else { see_other(&inner.site.href("/"))? };
+    let mut answer = with_session(&inner, &parts, &token, answer)?;
+    // The address holds the token: it must not go on to anybody.
+    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(answer)
+}
+
+async fn sign_out(State(inner): Shared, request: Request) -> Answer<Response> {
+    let (parts, _) = request.into_parts();
+    if !session::is_same_origin(&parts) {
+        return Err(DashboardError::CrossSite.into());
+    }
+    let mut answer = see_other(&inner.site.href("/sign-in"))?;
+    if let Some(cookie) = session::cookie("", &inner.site.base, inner.is_secure(&parts.headers)) {
+        answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(answer)
+}
