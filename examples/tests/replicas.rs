@@ -18,11 +18,11 @@ use dataset_events::read_models::Folded;
 use dataset_events::{Env, LedgerSet, TenantId};
 use dataset_events_examples::read_models::{Board, BoardState, Window};
 use dataset_events_examples::services::{
-    GatewayConfig, Issuer, Secret, ServiceConfig, Start, Started, ledgers_of, start,
+    Ended, GatewayConfig, Issuer, Secret, ServiceConfig, Start, Started, ledgers_of, start,
 };
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -32,6 +32,7 @@ struct Replica {
     child: Child,
     /// It lives as long as this is open.
     input: Option<ChildStdin>,
+    output: Lines<BufReader<ChildStdout>>,
     started: Started,
 }
 
@@ -44,10 +45,10 @@ impl Replica {
         let mut line = serde_json::to_vec(&Start::Engines(config.clone())).expect("a config is JSON");
         line.push(b'\n');
         input.write_all(&line).await.expect("tell it what to serve");
-        let output = BufReader::new(child.stdout.take().expect("its output"));
-        let said = output.lines().next_line().await.expect("read its output").expect("a line");
+        let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let said = output.next_line().await.expect("read its output").expect("a line");
         let started = serde_json::from_str(&said).unwrap_or_else(|_| panic!("it said {said}"));
-        Self { child, input: Some(input), started }
+        Self { child, input: Some(input), output, started }
     }
 
     /// As the system does when it is out of memory: no drain, no goodbye.
@@ -57,6 +58,9 @@ impl Replica {
 
     async fn end(mut self) {
         drop(self.input.take());
+        let said = self.output.next_line().await.expect("read its output").expect("a line");
+        let ended: Ended = serde_json::from_str(&said).unwrap_or_else(|_| panic!("it said {said}"));
+        assert!(ended.is_complete);
         let status = self.child.wait().await.expect("its end");
         assert!(status.success(), "{status}");
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use dataset_events_examples::services::{
-    ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, Start,
+    ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, Start, dashboard_of, sign_in_link,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -200,6 +200,17 @@ fn invite(services: &Services, issuer: &Issuer) -> Result<(), Box<dyn Error>> {
     println!("  TOKEN={token}");
     println!("  curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/bossman/overview");
     println!("  curl -H \"Authorization: Bearer $TOKEN\" '{url}/v1/bossman/events?outcome=error&limit=3'");
+    println!(
+        "The dashboard is at {}. To sign in, for {} hours:",
+        dashboard_of(&url),
+        VISIT.as_secs() / 3_600
+    );
+    for tenant in workload::TENANTS {
+        for env in workload::ENVS {
+            let token = issuer.token(tenant, env, "u_1", VISIT)?;
+            println!("  {tenant}/{env}  {}", sign_in_link(&url, &token));
+        }
+    }
     println!("Health and metrics of the gateway: http://{0}/readyz  http://{0}/metrics", started.operations);
     Ok(())
 }

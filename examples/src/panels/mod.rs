@@ -9,7 +9,7 @@ mod kpi;
 mod temperature;
 
 use dataset_events::ReadError;
-use dataset_events_service::dashboard::{Panel, PanelRequest};
+use dataset_events_service::dashboard::{DashboardBuilder, Panel, PanelRequest};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
@@ -30,6 +30,16 @@ pub fn panels() -> Vec<Box<dyn Panel>> {
         Box::new(TemperaturePanel),
         Box::new(ActivityPanel),
     ]
+}
+
+/// Adds every page to a dashboard.
+pub fn add_to(dashboard: DashboardBuilder) -> DashboardBuilder {
+    dashboard
+        .panel(ControlsPanel)
+        .panel(BudgetPanel)
+        .panel(KpiPanel)
+        .panel(TemperaturePanel)
+        .panel(ActivityPanel)
 }
 
 /// Reads the folded state of the scope.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use dataset_events::{ErrorCode, OpenError};
 use dataset_events_service::client::CarryError;
+use dataset_events_service::dashboard::DashboardConfigError;
 use dataset_events_service::identity::IdentityConfigError;
 use dataset_events_service::{IncompleteAdmission, RecorderError, ServeError};
 use thiserror::Error;
@@ -48,6 +49,9 @@ pub enum ServiceError {
         #[source]
         source: io::Error,
     },
+    /// The dashboard could not be set up.
+    #[error("set up the dashboard")]
+    Dashboard(#[from] DashboardConfigError),
     /// What authenticates requests could not be set up.
     #[error("set up who may ask")]
     Identity(#[from] IdentityConfigError),

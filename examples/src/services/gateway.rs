@@ -1,10 +1,12 @@
-//! The gateway: identity, admission and rate limits for clients; chat and bossman; the way to the engines.
+//! The gateway: identity, admission and rate limits for clients; chat, bossman and the dashboard; the way to the
+//! engines.
 
 use std::sync::Arc;
 
 use axum::Router;
-use dataset_events::Ledger;
+use dataset_events::{Ledger, LedgerSet};
 use dataset_events_service::client::CarryError;
+use dataset_events_service::dashboard::Dashboard;
 use dataset_events_service::identity::{DefaultScope, EnvSource, Jwks, JwtAuthenticator};
 use dataset_events_service::{Admission, RateLimit, RemoteError, RouteTable};
 
@@ -12,8 +14,9 @@ use super::config::GatewayConfig;
 use super::engines_client::EnginesClient;
 use super::error::ServiceError;
 use super::remote_controls::RemoteControls;
-use super::{DEPLOYMENT_ENV, api, engines, forward};
+use super::{DASHBOARD, DEPLOYMENT_ENV, api, engines, forward};
 use crate::engines::{Bossman, Chat, Nexus};
+use crate::panels;
 
 /// What the handlers of the gateway share.
 #[derive(Debug, Clone)]
@@ -79,6 +82,11 @@ pub fn router(
         .rate_limits(routes.rate_limits())
         .limits(routes.route_limits())
         .build()?;
-    let router = routes.router().with_state(gateway);
-    Ok((router.layer(admission.clone()), admission))
+    let router = routes.router().with_state(gateway).layer(admission.clone());
+    let dashboard = Dashboard::builder(LedgerSet::of(ledger))
+        .base_path(DASHBOARD)
+        .snapshots(super::snapshots_of(&config.service.root));
+    let dashboard = panels::add_to(dashboard).build()?;
+    // It brings the admission layer inside its session, which turns the cookie into a token.
+    Ok((router.nest(DASHBOARD, dashboard.mount(&admission)), admission))
 }

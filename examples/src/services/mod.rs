@@ -27,6 +27,8 @@ pub use run::{Running, run_from_stdin, start};
 pub const GATEWAY: &str = "gateway";
 /// See [`GATEWAY`].
 pub const ENGINES: &str = "engines";
+/// Where the gateway serves the dashboard.
+const DASHBOARD: &str = "/dashboard";
 /// Who issues service tokens.
 const SERVICE_ISSUER: &str = "dataset-events-examples";
 /// The env of a request whose identity names none; the tokens of the demo all do.
@@ -40,4 +42,14 @@ pub fn ledgers_of(root: &Path) -> PathBuf {
 /// Where the gateway keeps what it folded for the dashboard: a cache that may be deleted.
 pub fn snapshots_of(root: &Path) -> PathBuf {
     root.join("read-models")
+}
+
+/// The address of a gateway's dashboard.
+pub fn dashboard_of(gateway_url: &str) -> String {
+    format!("{gateway_url}{DASHBOARD}/")
+}
+
+/// The link that signs a browser in to a gateway's dashboard with a token.
+pub fn sign_in_link(gateway_url: &str, token: &str) -> String {
+    format!("{gateway_url}{DASHBOARD}/sign-in?token={token}")
 }
