@@ -46,7 +46,7 @@ pub fn snapshots_of(root: &Path) -> PathBuf {
 
 /// The address of a gateway's dashboard.
 pub fn dashboard_of(gateway_url: &str) -> String {
-    format!("{gateway_url}{DASHBOARD}/")
+    format!("{gateway_url}{DASHBOARD}")
 }
 
 /// The link that signs a browser in to a gateway's dashboard with a token.
