@@ -64,7 +64,7 @@ pub mod trace_context;
 
 pub use admission::{AddressRange, Admission, AdmissionBuilder, IncompleteAdmission};
 pub use carried::Carried;
-pub use client::{Carrier, RemoteError, TokenSource};
+pub use client::{Carrier, CarryError, RemoteError, TokenSource};
 pub use envelope::ApiError;
 pub use extract::{Ctx, Json, Path, Query};
 pub use health::HealthChecks;
