@@ -123,13 +123,16 @@ impl Job {
         }
     }
 
-    /// The events `http.request` of the gateway, whatever their scope.
+    /// The events `http.request` of both services, whatever their scope.
+    pub(crate) fn requests(&self) -> Vec<DatasetEvent> {
+        self.ledgers().iter().flat_map(|ledger| requests(ledger)).collect()
+    }
+
+    /// Those of the gateway.
     pub(crate) fn gateway_requests(&self) -> Vec<DatasetEvent> {
-        let mut found = Vec::new();
-        for ledger in self.ledgers() {
-            found.extend(requests(&ledger).into_iter().filter(|event| event.writer.service == "gateway"));
-        }
-        found
+        let mut requests = self.requests();
+        requests.retain(|event| event.writer.service == "gateway");
+        requests
     }
 
     /// Replaces text in one line of a log, the `number`-th that holds it.
@@ -143,7 +146,7 @@ impl Job {
 }
 
 /// The events `http.request` of a ledger.
-pub(crate) fn requests(ledger: &Path) -> Vec<DatasetEvent> {
+fn requests(ledger: &Path) -> Vec<DatasetEvent> {
     let operator = LedgerReader::open(ledger).expect("open the ledger").unrecorded_operator();
     let events = operator.events().surface("http.request").iter();
     events.map(|stored| stored.expect("a readable event").event).collect()

@@ -4,3 +4,4 @@ mod interrupted;
 mod job;
 mod killed;
 mod report;
+mod routes;
