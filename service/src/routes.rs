@@ -246,6 +246,7 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         }
         let every: Vec<Code> = AuthError::codes().iter().chain(&codes::EVERY_ROUTE).copied().collect();
         let _ = write!(text, "\nEvery route can also answer: {}.\n", listed(&every));
+        text.push_str("\nA handler that panics is answered `internal` 500; its event says `panic`.\n");
         let elsewhere = [codes::ROUTE_NOT_FOUND, codes::METHOD_NOT_ALLOWED];
         let _ = write!(text, "\nWhere no route fits: {}.\n", listed(&elsewhere));
         text

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
-use dataset_events::{Code, Drained, Ledger, LedgerError};
+use dataset_events::{Drained, Ledger, LedgerError};
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -27,10 +27,9 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use crate::admission::{Admission, Suppressed};
+use crate::codes;
 use crate::envelope::ApiError;
 use crate::identity::BoxFuture;
-
-const SHUTTING_DOWN: Code = Code::new("http.shutting_down").status(503).retryable(true);
 
 /// How long answers to cut requests may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -332,7 +331,7 @@ where
                 answer = answer => answer,
                 Ok(_) = cut.wait_for(|is_cut| *is_cut) => {
                     counts.cut.fetch_add(1, Ordering::Relaxed);
-                    let error = ApiError::new(SHUTTING_DOWN, "the service is shutting down: try again");
+                    let error = ApiError::new(codes::SHUTTING_DOWN, "the service is shutting down: try again");
                     Ok(error.response(None))
                 }
             }
