@@ -1,10 +1,16 @@
 //! What a request carries on to the next service, besides its request context.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
 use dataset_events::{RequestContext, SpanId, TraceId, TraceParent};
 use http::HeaderValue;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::trace_context::TraceState;
 
@@ -15,7 +21,8 @@ tokio::task_local! {
 /// The context of the request that is being served, its `tracestate` and the caller's token.
 ///
 /// The admission layer puts it among the extensions of a request, and makes it the current one of the task that
-/// serves it. A task that is spawned runs without; give it on with [`scope`](Self::scope).
+/// serves it, also while a streamed answer is made. A task that is spawned runs without; give it on with
+/// [`scope`](Self::scope).
 #[derive(Clone)]
 pub struct Carried {
     inner: Arc<Inner>,
@@ -48,6 +55,16 @@ impl Carried {
     /// Runs a future with this as the current one.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CARRIED.scope(self, future)
+    }
+
+    /// Runs the body of an answer with this as the current one: a stream goes on when the handler has returned.
+    pub(crate) fn answer(&self, response: Response) -> Response {
+        // A body of known length is there already, and runs nothing.
+        if HttpBody::size_hint(response.body()).exact().is_some() {
+            return response;
+        }
+        let carried = self.clone();
+        response.map(|body| Body::new(Streaming { body, carried }))
     }
 
     /// The request context.
@@ -84,5 +101,32 @@ impl fmt::Debug for Carried {
             .field("ctx", &self.inner.ctx)
             .field("state", &self.inner.state)
             .finish_non_exhaustive()
+    }
+}
+
+/// The body of an answer that is still being made.
+struct Streaming {
+    body: Body,
+    carried: Carried,
+}
+
+impl HttpBody for Streaming {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Self { body, carried } = &mut *self;
+        CARRIED.sync_scope(carried.clone(), || Pin::new(body).poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -56,6 +56,7 @@ mod extract;
 mod health;
 pub mod identity;
 pub mod limits;
+mod linger;
 mod metrics;
 pub mod rate_limit;
 mod routes;

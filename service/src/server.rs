@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
+use axum::{BoxError, Router};
+use bytes::Bytes;
 use dataset_events::{Drained, Ledger, LedgerError};
-use http::Request;
+use http::{Request, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -30,6 +31,7 @@ use crate::admission::{Admission, Suppressed};
 use crate::codes;
 use crate::envelope::ApiError;
 use crate::identity::BoxFuture;
+use crate::linger::{Lingering, Unread};
 
 /// How long answers to cut requests may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -189,6 +191,7 @@ pub async fn serve(
                         counts: Arc::clone(&counts),
                         cut: cut.subscribe(),
                         was_used: Arc::default(),
+                        unread: Unread::default(),
                     };
                     let watcher = graceful.watcher();
                     let builder = Arc::clone(&builder);
@@ -255,6 +258,7 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let was_used = Arc::clone(&service.was_used);
+    let stream = Lingering::new(stream, service.unread.clone());
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut served = std::pin::pin!(watcher.watch(served.into_owned()));
     // The timeout of the head begins when it is known which HTTP this is; before that nothing else bounds it.
@@ -303,32 +307,45 @@ struct OfPeer {
     counts: Arc<Counts>,
     cut: watch::Receiver<bool>,
     was_used: Arc<AtomicBool>,
+    unread: Unread,
 }
 
 impl<B> Service<Request<B>> for OfPeer
 where
-    Router: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    <Router as Service<Request<B>>>::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<B>>::poll_ready(&mut self.router, cx)
+        Service::<Request<Body>>::poll_ready(&mut self.router, cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         self.was_used.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        // A stream of HTTP/2 ends alone.
+        let unread = (request.version() < Version::HTTP_2).then(|| self.unread.clone());
         let in_flight = InFlight::begin(&self.counts);
         let mut cut = self.cut.clone();
+        let request = match &unread {
+            Some(unread) => request.map(|body| unread.watch(body)),
+            None => request.map(Body::new),
+        };
         let answer = self.router.call(request);
         Box::pin(async move {
             let InFlight(counts) = &in_flight;
             tokio::select! {
                 biased;
-                answer = answer => answer,
+                answer = answer => {
+                    let Ok(mut answer) = answer;
+                    if let Some(unread) = unread {
+                        unread.close_after(&mut answer);
+                    }
+                    Ok(answer)
+                }
                 Ok(_) = cut.wait_for(|is_cut| *is_cut) => {
                     counts.cut.fetch_add(1, Ordering::Relaxed);
                     let error = ApiError::new(codes::SHUTTING_DOWN, "the service is shutting down: try again");

@@ -197,3 +197,27 @@ async fn a_request_without_a_token_to_forward_is_not_sent() {
     let refused = carrier.carry(&mut HeaderMap::new(), &ctx).await.unwrap_err();
     assert!(matches!(&refused, CarryError::Token { audience, .. } if audience == "back"), "{refused}");
 }
+
+/// Says, while it streams, what is carried on.
+async fn streamed() -> Body {
+    Body::from_stream(futures::stream::once(async {
+        let carried = Carried::current().ok_or("nothing is carried")?;
+        let state = carried.trace_state().map(|state| state.as_header().clone());
+        Ok::<_, &str>(format!("{} {state:?}", carried.trace_parent()))
+    }))
+}
+
+/// A call that a streamed answer made lost the `tracestate`, and a trace that was not sampled became one that was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_streamed_answer_carries_on_what_its_request_brought() {
+    let ledger = TestLedger::with_seed(1);
+    let router = Router::new().route("/stream", get(streamed));
+    let server = start(&ledger, router, admission(&ledger).build().unwrap()).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.get(server.url("/stream")).bearer_auth("acme~u_7");
+    let request = request.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+    let said = request.header("tracestate", "vendor=1").send().await.unwrap().text().await.unwrap();
+    let span_id = ledger.assert_one("http.request").event().span_id;
+    let parent = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span_id}-00");
+    assert_eq!(said, format!("{parent} Some(\"vendor=1\")"));
+}

@@ -41,6 +41,12 @@ impl EnginesClient {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
+    /// Whether a path is still the same in the URL of a request.
+    pub(super) fn keeps(&self, path: &str) -> bool {
+        let url = reqwest::Url::parse(&format!("{}{path}", self.base));
+        url.is_ok_and(|url| url.path() == path)
+    }
+
     /// Sends a request with the context, as a child of the call that runs here.
     pub(super) async fn send(
         &self,

@@ -7,7 +7,7 @@ use dataset_events::Ledger;
 use dataset_events_service::identity::{DefaultScope, EnvSource, Jwks, JwtAuthenticator};
 use dataset_events_service::{Admission, RateLimit, RemoteError, RouteTable};
 
-use super::config::GatewayConfig;
+use super::config::{GatewayConfig, Patience};
 use super::engines_client::EnginesClient;
 use super::error::{ServiceCallError, ServiceError};
 use super::remote_controls::RemoteControls;
@@ -60,13 +60,22 @@ pub fn router(
     gateway: Gateway,
     config: &GatewayConfig,
 ) -> Result<(Router, Admission), ServiceError> {
+    router_with(ledger, gateway, config, Patience::default())
+}
+
+pub(super) fn router_with(
+    ledger: &Ledger,
+    gateway: Gateway,
+    config: &GatewayConfig,
+    patience: Patience,
+) -> Result<(Router, Admission), ServiceError> {
     let users = JwtAuthenticator::builder()
         .issuer(&config.users.issuer)
         .audience(&config.users.audience)
         .jwks(Jwks::builder(&config.users.jwks_url).build()?)
         .env_claim("env")
         .build()?;
-    let routes = routes(config.requests_per_second);
+    let routes = routes(config.requests_per_second).limits(patience.limits());
     let admission = Admission::builder(ledger)
         .authenticate(users)
         .env(DEPLOYMENT_ENV)

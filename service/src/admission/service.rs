@@ -242,9 +242,9 @@ impl Inner {
             let mut request = Request::from_parts(parts, body);
             // The bound is ours, by route.
             DefaultBodyLimit::disable().apply(&mut request);
-            let handled = carried.scope(inner.call(request));
+            let handled = carried.clone().scope(inner.call(request));
             let response = match tokio::time::timeout(limits.time_to_answer(), handled).await {
-                Ok(Ok(response)) => response,
+                Ok(Ok(response)) => carried.answer(response),
                 Ok(Err(never)) => match never {},
                 Err(_) => ApiError::new(codes::TIMEOUT, "the handler did not answer in time").response(None),
             };
