@@ -48,14 +48,18 @@
 //! ```
 
 pub mod admission;
+mod by_route;
 mod carried;
 pub mod client;
 pub mod codes;
+mod cut;
+mod deferred;
 mod envelope;
 mod extract;
 mod health;
 pub mod identity;
 pub mod limits;
+mod method;
 mod metrics;
 pub mod rate_limit;
 mod routes;
