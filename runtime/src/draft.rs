@@ -446,6 +446,22 @@ impl CallState {
         self.put_back();
     }
 
+    /// Writes the completion of a call without an attempt, if that can be done without waiting.
+    ///
+    /// One that is refused is not counted as lost.
+    pub(crate) fn try_finish(self: Box<Self>, end: &End<'_>) -> Result<(), LedgerUnavailable> {
+        let Some(ledger) = self.ledger.clone() else {
+            self.finish(end);
+            return Ok(());
+        };
+        let taken = ledger.try_publish(&mut self.record(Kind::Completion, end));
+        if taken.is_ok() {
+            self.mark_site(end);
+        }
+        self.put_back();
+        taken.map(|_| ()).map_err(|Refused(reason)| LedgerUnavailable::new(reason))
+    }
+
     fn finish_awaited(self: Box<Self>, end: &End<'_>) -> Option<Arc<DurableSlot>> {
         self.mark_site(end);
         let slot = match &self.ledger {

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
-use dataset_events::{RequestContext, SpanId, TraceId, TraceParent};
+use dataset_events::{RequestContext, TraceParent};
 use http::HeaderValue;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use crate::trace_context::TraceState;
 
@@ -21,8 +20,7 @@ tokio::task_local! {
 /// The context of the request that is being served, its `tracestate` and the caller's token.
 ///
 /// The admission layer puts it among the extensions of a request, and makes it the current one of the task that
-/// serves it, also while a streamed answer is made. A task that is spawned runs without; give it on with
-/// [`scope`](Self::scope).
+/// serves it. A task that is spawned runs without; give it on with [`scope`](Self::scope).
 #[derive(Clone)]
 pub struct Carried {
     inner: Arc<Inner>,
@@ -30,8 +28,8 @@ pub struct Carried {
 
 struct Inner {
     ctx: RequestContext,
-    span_id: SpanId,
-    is_sampled: bool,
+    /// The span of the request, with the flags that came in.
+    parent: TraceParent,
     state: Option<TraceState>,
     token: Option<HeaderValue>,
 }
@@ -39,12 +37,11 @@ struct Inner {
 impl Carried {
     pub(crate) fn new(
         ctx: RequestContext,
-        span_id: SpanId,
-        is_sampled: bool,
+        parent: TraceParent,
         state: Option<TraceState>,
         token: Option<HeaderValue>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { ctx, span_id, is_sampled, state, token }) }
+        Self { inner: Arc::new(Inner { ctx, parent, state, token }) }
     }
 
     /// What the request of this task carries; `None` where none is served.
@@ -57,14 +54,13 @@ impl Carried {
         CARRIED.scope(self, future)
     }
 
-    /// Runs the body of an answer with this as the current one: a stream goes on when the handler has returned.
-    pub(crate) fn answer(&self, response: Response) -> Response {
+    /// A body that is made with this as the current one: it is polled after the handler has returned.
+    pub(crate) fn body(self, body: Body) -> Body {
         // A body of known length is there already, and runs nothing.
-        if HttpBody::size_hint(response.body()).exact().is_some() {
-            return response;
+        if http_body::Body::size_hint(&body).exact().is_some() {
+            return body;
         }
-        let carried = self.clone();
-        response.map(|body| Body::new(Streaming { body, carried }))
+        Body::new(InScope { carried: self, body })
     }
 
     /// The request context.
@@ -85,12 +81,15 @@ impl Carried {
     /// The `traceparent` of a request that is sent now: from inside the annotated call that runs, else from
     /// inside the request's own.
     pub fn trace_parent(&self) -> TraceParent {
-        let span_id = dataset_events::current().span_id().unwrap_or(self.inner.span_id);
-        TraceParent::new(self.trace_id(), span_id, self.inner.is_sampled)
+        match dataset_events::current().span_id() {
+            Some(span_id) => self.inner.parent.with_span(span_id),
+            None => self.inner.parent,
+        }
     }
 
-    fn trace_id(&self) -> TraceId {
-        self.inner.ctx.trace_id()
+    /// Whether this is of the same tenant, env and trace.
+    pub(crate) fn is_of(&self, ctx: &RequestContext) -> bool {
+        self.context().trace_id() == ctx.trace_id() && self.context().scope() == ctx.scope()
     }
 }
 
@@ -104,13 +103,13 @@ impl fmt::Debug for Carried {
     }
 }
 
-/// The body of an answer that is still being made.
-struct Streaming {
-    body: Body,
+/// A body whose parts are made in the scope of a request.
+struct InScope {
     carried: Carried,
+    body: Body,
 }
 
-impl HttpBody for Streaming {
+impl http_body::Body for InScope {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -118,8 +117,8 @@ impl HttpBody for Streaming {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Self { body, carried } = &mut *self;
-        CARRIED.sync_scope(carried.clone(), || Pin::new(body).poll_frame(cx))
+        let this = &mut *self;
+        CARRIED.sync_scope(this.carried.clone(), || Pin::new(&mut this.body).poll_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -26,15 +26,16 @@ pub const METHOD_NOT_ALLOWED: Code = Code::new("http.method_not_allowed").status
 pub const CLIENT_ERROR: Code = Code::new("http.client_error").status(400);
 /// A 5xx answer that brings no code of its own.
 pub const SERVER_ERROR: Code = Code::new("http.server_error").status(500);
-/// The service stopped before the handler answered: 503.
-pub const SHUTTING_DOWN: Code = Code::new("http.shutting_down").status(503).retryable(true);
 /// The client left before it was known who asks: no answer was sent.
 pub const DISCONNECTED: Code = Code::new("http.disconnected").status(499);
 /// More requests in the scope and route than its limit allows: 429.
 pub const RATE_LIMITED: Code = Code::new("rate_limit.exceeded").status(429).retryable(true);
 
+/// The service stops, and the request did not end within the deadline: 503.
+pub const SHUTTING_DOWN: Code = Code::new("http.shutting_down").status(503).retryable(true);
+
 /// The codes that the admission layer and the extractors can answer on every route, besides those of
-/// [`AuthError`](crate::AuthError).
+/// [`AuthError`](crate::AuthError), and the envelope's `internal` of a panic, which has no code.
 pub const EVERY_ROUTE: [Code; 12] = [
     INVALID_BODY,
     UNSUPPORTED_MEDIA_TYPE,

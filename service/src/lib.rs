@@ -48,15 +48,19 @@
 //! ```
 
 pub mod admission;
+mod by_route;
 mod carried;
 pub mod client;
 pub mod codes;
+mod cut;
+mod deferred;
 mod envelope;
 mod extract;
 mod health;
 pub mod identity;
 pub mod limits;
 mod linger;
+mod method;
 mod metrics;
 pub mod rate_limit;
 mod routes;
