@@ -43,12 +43,23 @@ fn recorder() -> Result<PrometheusHandle, RecorderError> {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
             .and_then(PrometheusBuilder::install_recorder)
             .inspect(|handle| {
+                begin_at_zero();
                 let handle = handle.clone();
                 keep_up(UPKEEP, move || handle.run_upkeep());
             })
             .map_err(Arc::new)
     });
     installed.clone().map_err(RecorderError::Install)
+}
+
+/// The counters of this crate are served from the start: a rate needs a first value. That of refusals without an
+/// identity has one series for each code, from the first on.
+fn begin_at_zero() {
+    for header in ["traceparent", "tracestate", "x-request-id"] {
+        metrics::counter!("dataset_events_http_ids_replaced_total", "header" => header).increment(0);
+    }
+    metrics::counter!("dataset_events_http_rate_limited_total").increment(0);
+    metrics::counter!("dataset_events_http_accept_errors_total").increment(0);
 }
 
 /// Does `upkeep` again and again on a thread of its own, as long as the process lives: else what is measured is

@@ -225,3 +225,38 @@ async fn a_streamed_answer_carries_on_what_its_request_brought() {
     let parent = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span_id}-00");
     assert_eq!(said, format!("{parent} Some(\"vendor=1\")"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_token_acts_in_the_scope_that_was_chosen() {
+    let two = two(ForwardToken, "/who").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for tenant in ["globex", "acme"] {
+        let request = client.post(two.front.url("/")).bearer_auth("acme+globex~u_1");
+        let answer = request.header("x-tenant-id", tenant).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.json::<Value>().await.unwrap()["tenant"], tenant);
+        let events = two.ledgers[1].events_of("http.request");
+        assert_eq!(events.last().unwrap().tenant_id(), tenant);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_forwarded_for_another_tenant_of_the_same_trace() {
+    let ledger = TestLedger::new();
+    let other = ledger.ledger().clone();
+    let carrier = Carrier::new(&other, "back", ForwardToken);
+    let handler = move |ctx: Ctx| async move {
+        let same = other.context("acme", "test").synthesized_trace_id(ctx.trace_id()).build().unwrap();
+        let foreign = other.context("globex", "test").synthesized_trace_id(ctx.trace_id()).build().unwrap();
+        let mut headers = HeaderMap::new();
+        carrier.carry(&mut headers, &same).await.unwrap();
+        assert!(headers.contains_key("authorization"));
+        let refused = carrier.carry(&mut HeaderMap::new(), &foreign).await.unwrap_err();
+        refused.to_string()
+    };
+    let router = Router::new().route("/", get(handler));
+    let service = start(&ledger, router, admission(&ledger).build().unwrap()).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(service.url("/")).bearer_auth("acme~u_1").send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "get a token for \"back\"");
+}

@@ -115,14 +115,19 @@ async fn start_until(
         }
     };
     let (listener, listening) = listen(config.listen).await?;
-    let (operations, operating) = operations(config.operations, &ledger).await?;
+    let health = HealthChecks::new(&ledger);
+    let (operations, operating) = operations(config.operations, &ledger, &health).await?;
     let started = Started {
         listening,
         operations,
         ledger_id: ledger.id(),
         ledger: ledger.path().map(ToOwned::to_owned).unwrap_or_default(),
     };
-    let options = ServeOptions::new().header_time(patience.head).admission(&admission).shutdown_on(shutdown);
+    let options = ServeOptions::new()
+        .header_time(patience.head)
+        .admission(&admission)
+        .health(&health)
+        .shutdown_on(shutdown);
     let served = serve(listener, router, ledger.clone(), options);
     let operating = tokio::spawn(operating);
     let serving = tokio::spawn(async move {
@@ -153,9 +158,10 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Servic
 async fn operations(
     address: SocketAddr,
     ledger: &Ledger,
+    health: &HealthChecks,
 ) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), ServiceError> {
     let metrics = MetricsEndpoint::new(ledger).map_err(ServiceError::Metrics)?;
-    let router = Router::new().merge(HealthChecks::new(ledger).router()).merge(metrics.router());
+    let router = Router::new().merge(health.clone().router()).merge(metrics.router());
     let (listener, listening) = listen(address).await?;
     let serving = async move {
         // What happens to an operator's connection is no failure of the service.

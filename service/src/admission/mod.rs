@@ -3,6 +3,7 @@
 //! One `http.request` event for each request, whatever its end; a storm of refusals aside, where an event says
 //! for how many it stands (see [`rate_limit`](crate::rate_limit)), or a count is told once a second.
 
+mod arrival;
 mod peer;
 mod scope;
 mod service;

@@ -10,13 +10,14 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::response::Response;
-use dataset_events::{ContextBuilder, InvalidId, RequestContext, SpanId, TraceParent, dataset_event};
+use dataset_events::{ContextBuilder, InvalidId, RequestContext, SpanId, dataset_event};
 use futures::FutureExt as _;
+use http::header;
 use http::request::Parts;
-use http::{HeaderValue, header};
 use tower::Service;
 
 use super::Inner;
+use super::arrival::{Arrival, Leaving, write_ids};
 use super::peer::client_ip;
 use super::scope::Admitted;
 use crate::carried::Carried;
@@ -25,12 +26,7 @@ use crate::cut::Cut;
 use crate::envelope::{self, ApiError};
 use crate::identity::{AuthError, BoxFuture, Identity};
 use crate::limits;
-use crate::method::method_name;
 use crate::rate_limit::{Refusal, Verdict};
-use crate::trace_context::{Incoming, TRACEPARENT, X_REQUEST_ID};
-
-/// Stands for the template where no route fits: the raw path is never recorded.
-const NO_ROUTE: &str = "(no route)";
 
 /// Under which panics without a tenant are counted when they are too many for events of their own.
 const PANIC: &str = "panic";
@@ -83,14 +79,6 @@ where
         }
         Box::pin(async move { Ok(admission.serve(request, route, inner).await) })
     }
-}
-
-/// What is known of a request before anybody was asked who sent it.
-struct Arrival {
-    method: &'static str,
-    route: Arc<str>,
-    has_route: bool,
-    incoming: Incoming,
 }
 
 impl Inner {
@@ -186,7 +174,12 @@ impl Inner {
     }
 
     /// The ids and the client, as far as they are known.
-    fn describe(&self, builder: ContextBuilder, parts: &Parts, arrival: &Arrival) -> ContextBuilder {
+    pub(super) fn describe(
+        &self,
+        builder: ContextBuilder,
+        parts: &Parts,
+        arrival: &Arrival,
+    ) -> ContextBuilder {
         let mut builder = builder;
         if let Some(parent) = arrival.incoming.parent {
             builder = builder.traceparent(parent);
@@ -364,25 +357,6 @@ impl Inner {
     }
 }
 
-impl Arrival {
-    fn read(parts: &Parts, route: Option<Arc<str>>) -> Self {
-        Self {
-            method: method_name(&parts.method),
-            has_route: route.is_some(),
-            route: route.unwrap_or_else(|| Arc::from(NO_ROUTE)),
-            incoming: Incoming::read(&parts.headers),
-        }
-    }
-
-    /// A span of the request, with the flags that came in.
-    fn trace_parent(&self, ctx: &RequestContext, span_id: SpanId) -> TraceParent {
-        match self.incoming.parent {
-            Some(parent) => parent.with_span(span_id),
-            None => TraceParent::new(ctx.trace_id(), span_id, true),
-        }
-    }
-}
-
 /// What is known of a request when its scope is.
 struct Known {
     ctx: RequestContext,
@@ -411,48 +385,4 @@ where
     F: Future<Output = Response>,
 {
     answer.await
-}
-
-/// Says the ids of a request in its answer.
-fn write_ids(response: &mut Response, ctx: &RequestContext, parent: TraceParent) {
-    let headers = response.headers_mut();
-    // The alphabet of a request id is that of a header.
-    if let Ok(request_id) = HeaderValue::from_str(ctx.request_id().as_str()) {
-        headers.insert(X_REQUEST_ID, request_id);
-    }
-    if let Ok(parent) = HeaderValue::try_from(parent.to_string()) {
-        headers.insert(TRACEPARENT, parent);
-    }
-}
-
-/// Records a client that leaves before it is known who asks: then no call has begun that could be cancelled.
-struct Leaving<'a> {
-    admission: &'a Arc<Inner>,
-    parts: &'a Parts,
-    arrival: &'a Arrival,
-    is_armed: bool,
-}
-
-impl Leaving<'_> {
-    fn disarm(mut self) {
-        self.is_armed = false;
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        let Inner { ledger, unauthenticated, .. } = &**self.admission;
-        if !self.is_armed || !unauthenticated.takes(codes::DISCONNECTED.name()) {
-            return;
-        }
-        let builder = self.admission.describe(ledger.unauthenticated(), self.parts, self.arrival);
-        if let Ok(ctx) = builder.build() {
-            let event = ctx.event("http.request").access(dataset_events::Access::Execute);
-            let event = event.input("method", self.arrival.method).input("route", &*self.arrival.route);
-            // In a destructor nothing may wait: what finds no room is counted instead.
-            if event.code(codes::DISCONNECTED).try_record().is_err() {
-                unauthenticated.suppress(codes::DISCONNECTED.name());
-            }
-        }
-    }
 }
