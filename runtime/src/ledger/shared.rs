@@ -163,6 +163,7 @@ pub(crate) struct Counts {
     pub(crate) synthesized: AtomicU64,
     pub(crate) synthesized_request_ids: AtomicU64,
     pub(crate) synthesized_trace_ids: AtomicU64,
+    pub(crate) synthesized_scopes: AtomicU64,
     pub(crate) groups: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) log_bytes: AtomicU64,
