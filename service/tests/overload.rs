@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use dataset_events::Ledger;
+use dataset_events::{Health, Ledger};
 use dataset_events_service::{Admission, RateLimit, RateLimits, ServeOptions, serve};
 use tokio::net::TcpListener;
 
@@ -22,9 +22,14 @@ fn run_on_a_full_disk(root: &std::path::Path) {
     assert!(status.success(), "the child ended with {status}");
 }
 
-/// Fills the journal until also small events find no room.
+/// Fills the log until it takes no more, then the journal until also small events find no room.
 fn fill(ledger: &Ledger) {
     let ctx = ledger.context("initech", "test").build().unwrap();
+    let large = "x".repeat(8_000);
+    while !matches!(ledger.health(), Health::Failed { .. }) {
+        // Refused while the log is only behind: room comes back.
+        let _ = ctx.event("test.fill").input("text", &large).try_record();
+    }
     for bytes in [8_000, 100, 0] {
         let text = "x".repeat(bytes);
         let mut refused = 0;
