@@ -129,6 +129,7 @@ impl RouteLimits {
 
 const TOO_LARGE: u8 = 1;
 const TOO_SLOW: u8 = 2;
+const BROKEN: u8 = 3;
 
 /// What became of a body, seen from outside of the handler that read it.
 #[derive(Clone, Default)]
@@ -140,6 +141,9 @@ impl BodyVerdict {
         match self.0.load(Ordering::Acquire) {
             TOO_LARGE => Some(too_large()),
             TOO_SLOW => Some(ApiError::new(codes::BODY_TIMEOUT, "the body did not arrive in time")),
+            BROKEN => {
+                Some(ApiError::new(codes::BODY_BROKEN, "the body broke off, or is not framed as HTTP says"))
+            }
             _ => None,
         }
     }
@@ -210,7 +214,11 @@ impl Stream for Bounded {
                 }
                 None => Poll::Ready(this.refuse(TOO_LARGE, codes::BODY_TOO_LARGE)),
             },
-            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Ready(Some(Err(error))) => {
+                this.verdict.0.store(BROKEN, Ordering::Release);
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let deadline = this.deadline;
                 let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
