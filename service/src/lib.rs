@@ -48,15 +48,20 @@
 //! ```
 
 pub mod admission;
+mod by_route;
 mod carried;
 pub mod client;
 pub mod codes;
+mod cut;
 pub mod dashboard;
+mod deferred;
 mod envelope;
 mod extract;
 mod health;
 pub mod identity;
 pub mod limits;
+mod linger;
+mod method;
 mod metrics;
 pub mod rate_limit;
 mod routes;
@@ -65,7 +70,7 @@ pub mod trace_context;
 
 pub use admission::{AddressRange, Admission, AdmissionBuilder, IncompleteAdmission};
 pub use carried::Carried;
-pub use client::{Carrier, RemoteError, TokenSource};
+pub use client::{Carrier, CarryError, RemoteError, TokenSource};
 pub use envelope::ApiError;
 pub use extract::{Ctx, Json, Path, Query};
 pub use health::HealthChecks;

@@ -144,7 +144,11 @@ mod exercises {
 }
 
 fn exercise(directory: &Path, tests: &[&str]) -> std::process::ExitStatus {
-    Command::new(std::env::current_exe().expect("this binary"))
+    exercise_with(&std::env::current_exe().expect("this binary"), directory, tests)
+}
+
+fn exercise_with(program: &Path, directory: &Path, tests: &[&str]) -> std::process::ExitStatus {
+    Command::new(program)
         .args(["--exact"])
         .args(tests)
         .env("DATASET_EVENTS_COVERAGE", directory)
@@ -215,6 +219,45 @@ fn a_killed_process_loses_nothing_and_a_torn_last_line_is_let_go() {
     std::fs::write(&file, &text).unwrap();
     let error = coverage::merged(directory.path()).expect_err("a whole line that is none");
     assert!(matches!(error, CoverageError::Malformed { line, .. } if line == text.lines().count()));
+}
+
+/// A directory that was kept held what tests saw that are no longer there: their removal passed for full coverage.
+#[test]
+fn what_an_earlier_build_of_a_program_saw_does_not_count() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (program, seen_in) = (directory.path().join("program"), directory.path().join("coverage"));
+    std::fs::copy(std::env::current_exe().expect("this binary"), &program).expect("copy this binary");
+    assert!(exercise_with(&program, &seen_in, &["exercises::full_the_rest"]).success());
+    let before = coverage::merged(&seen_in).expect("coverage");
+    assert_eq!((before.processes, before.outdated), (1, 0));
+    assert!(functions(&before, "covered.both").iter().all(|one| one.has_failed), "{before}");
+
+    // What follows the end of a program does not change what it does.
+    let mut built_again = std::fs::OpenOptions::new().append(true).open(&program).expect("open the program");
+    std::io::Write::write_all(&mut built_again, b"again").expect("append to the program");
+    drop(built_again);
+    let after = coverage::merged(&seen_in).expect("coverage");
+    assert_eq!((after.processes, after.outdated), (0, 1));
+    assert!(functions(&after, "covered.both").iter().all(|one| !one.is_entered), "{after}");
+    assert!(after.to_string().contains("1 files left out: their programs were built again since"), "{after}");
+
+    assert!(exercise_with(&program, &seen_in, &["exercises::full_from_two_threads"]).success());
+    let again = coverage::merged(&seen_in).expect("coverage");
+    assert_eq!((again.processes, again.outdated), (1, 1));
+    assert!(only(&again, "covered.constant").is_ok, "{again}");
+
+    // A program that is gone cannot be asked: what it saw counts.
+    std::fs::remove_file(&program).expect("remove the program");
+    assert_eq!(coverage::merged(&seen_in).expect("coverage").processes, 2);
+}
+
+#[test]
+fn a_file_that_does_not_name_its_program_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let line = "{\"kind\":\"seen\",\"id\":0,\"what\":\"ok\"}\n";
+    std::fs::write(directory.path().join("1.ndjson"), line).expect("write");
+    let error = coverage::merged(directory.path()).expect_err("no program");
+    assert!(matches!(error, CoverageError::Malformed { line: 1, .. }), "{error}");
 }
 
 #[test]

@@ -22,13 +22,19 @@
 //! to keep it as JSON. To merge several test binaries, run them with the variable set, then one check:
 //!
 //! ```text
+//! rm -rf target/coverage
 //! DATASET_EVENTS_COVERAGE=target/coverage cargo test
 //! DATASET_EVENTS_COVERAGE=target/coverage cargo test --test coverage
 //! ```
 //!
+//! A file names the program that wrote it. When that was built again since, the file is left out, so that what
+//! removed tests once saw does not count. A test binary that was removed as a whole is not built again, and its
+//! files count as long as they are there: begin with an empty directory, as above.
+//!
 //! Recording must be on: with `DATASET_EVENTS=off` calls are entered and never seen to end. A dropped future is
 //! noted as cancelled; it counts neither as success nor as failure. A panic is a failure.
 
+mod build;
 mod check;
 mod rerun;
 pub(crate) mod sink;
@@ -38,6 +44,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{Demand, Gap, NotCovered};
@@ -120,6 +127,8 @@ pub struct Coverage {
     pub skipped: Vec<Skipped>,
     /// How many processes contributed.
     pub processes: usize,
+    /// How many files were left out because their program was built again since.
+    pub outdated: usize,
     /// Surfaces that must be there, see [`require`](Coverage::require).
     pub required: Vec<String>,
 }
@@ -208,7 +217,7 @@ pub fn of_this_process() -> Coverage {
             }
         }
     }
-    merge.finish(1)
+    merge.finish(1, 0)
 }
 
 /// What the processes exercised that wrote into a directory, held against their registries and this one's.
@@ -217,11 +226,13 @@ pub fn of_this_process() -> Coverage {
 ///
 /// - [`CoverageError::Io`] when the directory or a file of it cannot be read.
 /// - [`CoverageError::Malformed`] when a file is not of this version. A last line that a kill cut short is let go.
+///
+/// A file whose program was built again since is left out, and counted in [`Coverage::outdated`].
 pub fn merged(directory: impl AsRef<Path>) -> Result<Coverage, CoverageError> {
     let directory = directory.as_ref();
     let failed = || CoverageError::io("read the coverage directory", directory);
     let mut merge = Merge::default();
-    let mut processes = 0;
+    let (mut processes, mut outdated) = (0, 0);
     merge.lines(sink::registry());
     for entry in fs::read_dir(directory).map_err(failed())? {
         let path = entry.map_err(failed())?.path();
@@ -236,10 +247,23 @@ pub fn merged(directory: impl AsRef<Path>) -> Result<Coverage, CoverageError> {
             let malformed = |source| CoverageError::Malformed { path: path.clone(), line: at + 1, source };
             lines.push(parsed.map_err(malformed)?);
         }
+        match lines.first() {
+            // Killed before its first line.
+            None => continue,
+            Some(Line::Program { build }) if build.is_outdated() => {
+                outdated += 1;
+                continue;
+            }
+            Some(Line::Program { .. }) => {}
+            Some(_) => {
+                let source = serde_json::Error::custom("expected the program that wrote the file");
+                return Err(CoverageError::Malformed { path, line: 1, source });
+            }
+        }
         merge.lines(lines);
         processes += 1;
     }
-    Ok(merge.finish(processes))
+    Ok(merge.finish(processes, outdated))
 }
 
 /// What makes a function the same one in several processes.
@@ -271,6 +295,7 @@ impl Merge {
                     let key = self.surface(&mut registry, about);
                     registry.keys.insert(id, key);
                 }
+                Line::Program { .. } => {}
                 Line::Skipped { about } => self.skipped(about),
                 Line::Seen { id, what, code } => {
                     let seen = registry.keys.get(&id).and_then(|key| self.surfaces.get_mut(key));
@@ -319,14 +344,14 @@ impl Merge {
         self.skipped.push(skipped);
     }
 
-    fn finish(mut self, processes: usize) -> Coverage {
+    fn finish(mut self, processes: usize, outdated: usize) -> Coverage {
         self.skipped.sort();
         self.skipped.dedup();
         let mut surfaces: Vec<_> = self.surfaces.into_values().collect();
         for surface in &mut surfaces {
             surface.settle();
         }
-        Coverage { surfaces, skipped: self.skipped, processes, required: Vec::new() }
+        Coverage { surfaces, skipped: self.skipped, processes, outdated, required: Vec::new() }
     }
 }
 

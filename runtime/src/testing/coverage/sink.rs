@@ -1,7 +1,7 @@
 //! The file that a process writes its coverage to, where `DATASET_EVENTS_COVERAGE` names a directory.
 //!
-//! Opened at the first thing that is seen. It begins with the registry; each thing seen for the first time
-//! is one more line, in one append, so that a kill loses nothing and a forked child may share the file.
+//! Opened at the first thing that is seen. It begins with the program and its registry; each thing seen for the
+//! first time is one more line, in one append, so that a kill loses nothing and a forked child may share the file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::SurfaceCoverage;
+use super::build::Build;
 use crate::surface::{SITES, Site};
 
 /// The variable that names the directory.
@@ -31,6 +32,8 @@ pub(crate) enum Sighting<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Line {
+    /// Which program writes; the first line.
+    Program { build: Build },
     /// A function of the registry.
     Surface { id: usize, about: SurfaceCoverage },
     /// A skipped method.
@@ -105,7 +108,8 @@ fn sink() -> Option<&'static Sink> {
 
 fn open(directory: &Path) -> io::Result<Sink> {
     fs::create_dir_all(directory)?;
-    let lines = registry();
+    let mut lines = vec![Line::Program { build: Build::of_this_process()? }];
+    lines.extend(registry());
     let bytes = encode(&lines)?;
     // Ids of processes come back; names must not.
     let name = format!("{}-{}.ndjson", std::process::id(), crate::id_source::request_id(None));

@@ -75,6 +75,9 @@ impl fmt::Display for Coverage {
             self.never_seen().count(),
             self.processes,
         )?;
+        if self.outdated > 0 {
+            writeln!(f, "{} files left out: their programs were built again since", self.outdated)?;
+        }
         if self.skipped.is_empty() {
             return Ok(());
         }
