@@ -135,13 +135,13 @@ async fn hostile_texts_are_only_texts() {
         ctx.event("orders.place")
             .input("name", text)
             .output("name", text)
-            .change(text, text, text)
-            .source_ref(text, text)
+            .change("field", text, text)
+            .source_ref("thing", text)
             .record()
             .unwrap();
     }
-    let long = "\u{5e9}x".repeat(1_400);
-    ctx.event("orders.place").input("name", &long).source_ref("long", &long).record().unwrap();
+    let long = "\u{5e9}x".repeat(1_365);
+    ctx.event("orders.place").input("name", &long).record().unwrap();
     stage.flush();
     let allowed = [
         "a", "bdi", "body", "button", "caption", "circle", "code", "dd", "details", "div", "dl", "dt",

@@ -54,6 +54,7 @@ async fn an_operator_looks_at_any_scope_and_is_recorded() {
         .json("operations", &format!("/operator/scopes/globex/test/api/events/{}", seeded.place(0)))
         .await;
     assert_eq!(event["tenant_id"], "globex");
+    stage.flush();
     let system = stage
         .json("operations", "/operator/scopes/$system/$system/api/events?surface=ledger.operator_opened")
         .await;
