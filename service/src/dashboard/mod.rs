@@ -56,7 +56,6 @@ pub use shell::{DashboardShell, DashboardShellService};
 pub use viewer::{NoOperators, OperatorAuthority};
 
 use crate::admission::Admission;
-use crate::routes::route_not_found;
 use desk::Desks;
 use error::DashboardError;
 use site::Site;
@@ -101,11 +100,7 @@ impl Dashboard {
     /// Nest it at the base path, or merge it where that is empty. It is to get no other admission layer.
     pub fn mount(&self, admission: &Admission) -> Router {
         let shell = DashboardShell::new(self.inner.site.clone(), false, self.inner.secure_cookie);
-        self.router()
-            .fallback(route_not_found)
-            .layer(admission.clone())
-            .merge(self.open_router())
-            .layer(shell)
+        self.router().layer(admission.clone()).merge(self.open_router()).layer(shell)
     }
 
     /// The pages and the JSON, for a service that has one admission layer around all its routes.

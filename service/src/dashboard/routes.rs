@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::{HeaderValue, StatusCode, header};
 use maud::Markup;
 use serde::{Deserialize, Serialize};
@@ -51,9 +51,12 @@ fn of_a_scope() -> Router<Arc<Inner>> {
         .route("/api/panels/{panel}", get(api_panel))
 }
 
-/// Everything that needs an identity.
+/// Everything that needs an identity: what is not there too, since a fallback is lost when routers are nested.
 pub(super) fn admitted() -> Router<Arc<Inner>> {
-    of_a_scope().route("/operator", get(operator)).nest("/operator/scopes/{tenant}/{env}", of_a_scope())
+    of_a_scope()
+        .route("/operator", get(operator))
+        .nest("/operator/scopes/{tenant}/{env}", of_a_scope())
+        .route("/{*rest}", any(nothing))
 }
 
 /// What everybody reaches: the style, the script, signing in and out.
@@ -347,6 +350,10 @@ async fn operator(State(inner): Shared, viewer: Viewer, Query(query): Query<Scop
     };
     let list = audited(&viewer.ctx, "scopes", viewer.ctx.scope(), &Filters::default(), reading).await?.answer;
     Ok(shown(operator_page(&viewer.frame(&inner, now_us()), &list)))
+}
+
+async fn nothing() -> ApiError {
+    DashboardError::NotFound.into()
 }
 
 async fn asset(Path(file): Path<String>) -> Response {

@@ -165,9 +165,11 @@ fn windows(frame: &Frame<'_>, current: Window, path: &str) -> Markup {
 fn freshness(frame: &Frame<'_>, page: &Page<'_>) -> Markup {
     html! {
         p.freshness {
-            @match page.as_of {
-                Some(as_of) => { "Newest event " (relative_time(as_of, frame.now_us)) "." },
-                None => { "Read " (relative_time(frame.now_us, frame.now_us)) "." },
+            span {
+                @match page.as_of {
+                    Some(as_of) => { "Newest event " (relative_time(as_of, frame.now_us)) },
+                    None => { "Read " (relative_time(frame.now_us, frame.now_us)) },
+                }
             }
             @if page.is_stale { " " span.status.warning { "A newer reading is under way" } }
             // Scripts show the button; without them there is none.

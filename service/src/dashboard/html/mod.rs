@@ -39,3 +39,12 @@ pub(super) fn relative_time(at_us: i64, now_us: i64) -> Markup {
     let moment = Moment::of(at_us);
     html! { time datetime=(moment.iso()) title={ (moment.full()) " UTC" } { (ago(at_us, now_us)) } }
 }
+
+/// A moment to the millisecond.
+pub(super) fn exact_time(at_us: i64, now_us: i64) -> Markup {
+    let moment = Moment::of(at_us);
+    html! {
+        time datetime=(moment.iso()) { (moment.full()) " UTC" }
+        span.ago { ", " (ago(at_us, now_us)) }
+    }
+}

@@ -10,7 +10,7 @@ use super::Heading;
 use crate::dashboard::blocks::{Cell, EventField, Table};
 use crate::dashboard::error::DashboardError;
 use crate::dashboard::format::{count, duration, pretty_json, visible};
-use crate::dashboard::html::{Frame, Nav, Page, cell, name, page, table, text, time};
+use crate::dashboard::html::{Frame, Nav, Page, cell, exact_time, name, page, table, text, time};
 
 /// How many events are searched for an id.
 const SEARCHED: usize = 10_000;
@@ -111,9 +111,9 @@ fn envelope(frame: &Frame<'_>, view: &EventView) -> Facts {
         ("Surface", cell(frame, &Cell::events_with(EventField::Surface, &event.surface))),
         ("Outcome", cell(frame, &Cell::outcome(event.outcome))),
         ("Access", html! { (event.access) }),
-        ("Started", time(event.started_at, frame.now_us)),
+        ("Started", exact_time(event.started_at, frame.now_us)),
         ("Duration", html! { (duration(event.duration_ns)) }),
-        ("Recorded", time(event.recorded_at, frame.now_us)),
+        ("Recorded", exact_time(event.recorded_at, frame.now_us)),
     ];
     if let Some(error) = &event.error {
         facts.insert(2, ("Code", cell(frame, &Cell::events_with(EventField::Code, &error.code))));

@@ -138,7 +138,7 @@ fn waterfall(frame: &Frame<'_>, view: &TraceView) -> Markup {
                     tr {
                         th scope="row" class={ "depth-" (span.depth.min(MAX_INDENT)) } data-label="Call" {
                             @if span.depth > 0 { span.visually-hidden { "Level " (span.depth) ": " } }
-                            (cell(frame, &Cell::event(span.place, &span.surface)))
+                            a href=(frame.href(&format!("/events/{}", span.place))) { (name(&span.surface)) }
                             @if span.is_parent_missing { " " span.remark title="It ran in a span that is not recorded in this scope." { "caller not here" } }
                         }
                         td data-label="Service" { (name(&span.service)) }

@@ -1,0 +1,14 @@
+//! The dashboard over real HTTP: what its pages say, to whom, and what reading leaves behind.
+
+#[path = "../over_http/mod.rs"]
+mod over_http;
+
+mod audit;
+mod html;
+mod isolation;
+mod operator;
+mod pages;
+mod paging;
+mod panels;
+mod session;
+mod stage;
