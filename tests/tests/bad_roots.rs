@@ -5,7 +5,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dataset_events::{Ledger, OpenError, RequestContext, Verdict, VerifyOptions, dataset_event, verify};
+use dataset_events::{
+    Ledger, LedgerOptions, OpenError, RequestContext, Verdict, VerifyOptions, dataset_event, verify,
+};
 use dataset_events_tests::log::{Log, file_hashes, ledgers, only_ledger, segments};
 use dataset_events_tests::mount::with_mount;
 use dataset_events_tests::seed::{self, Numbers};
@@ -22,8 +24,13 @@ fn record(ledger: &Ledger, from: u64, calls: u64) {
     }
 }
 
+/// The service is that of the program, so that one takes what the other had.
+fn options(root: &Path) -> LedgerOptions {
+    Ledger::options().root(root).service("disk", "1").journal_bytes(1 << 20)
+}
+
 fn open(root: &Path) -> Result<Ledger, OpenError> {
-    Ledger::options().root(root).service("roots", "1").journal_bytes(1 << 20).open()
+    options(root).open()
 }
 
 /// A closed ledger with `calls` calls; its directory.
@@ -115,7 +122,7 @@ fn a_damaged_ledger_is_not_replaced_by_one_in_memory() {
     let root = tempfile::tempdir().expect("temporary directory");
     let ledger = closed(root.path(), 10);
     fs::write(ledger.join("ledger.json"), "{}").expect("damage ledger.json");
-    let options = Ledger::options().root(root.path()).on_unavailable(dataset_events::OnUnavailable::Memory);
+    let options = options(root.path()).on_unavailable(dataset_events::OnUnavailable::Memory);
     assert_eq!(options.open().expect_err("damaged").code(), "ledger.identity");
 }
 
@@ -284,7 +291,7 @@ fn a_log_below_its_checkpoint_is_refused_and_goes_on_when_the_loss_is_accepted()
     let report = verify(&ledger, &VerifyOptions::new()).expect("readable");
     assert!(report.findings.iter().any(|finding| finding.verdict == Verdict::LogShorter), "{report}");
 
-    let opened = Ledger::options().root(root.path()).accept_loss(true).open().expect("accepted");
+    let opened = options(root.path()).accept_loss(true).open().expect("accepted");
     record(&opened, 1_000, 10);
     opened.close().expect("close");
     let numbers = calls_in(&ledger);

@@ -93,7 +93,8 @@ fn every_call_has_its_event_after_100_kills_at_random_instants() {
             }
         }
         // One more recovery, which nobody kills.
-        let ledger = Ledger::open(root.path()).expect("open the ledger after the last kill");
+        let options = Ledger::options().root(root.path()).service("load", "1");
+        let ledger = options.open().expect("open the ledger after the last kill");
         ledger.close().expect("close it");
         let directory = only_ledger(root.path());
         let log = Log::read(&directory);

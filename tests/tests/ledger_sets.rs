@@ -71,7 +71,8 @@ fn a_root_of_three_processes_is_read_while_they_write_and_after_one_is_killed() 
         writer.kill();
     }
     // What each left in its journal is recovered by the next process of the root.
-    let next = Ledger::options().root(root.path()).journal_bytes(16 << 20).open().unwrap();
+    let options = Ledger::options().root(root.path()).service("load", "1").journal_bytes(16 << 20);
+    let next = options.open().unwrap();
     next.flush().unwrap();
     for model in &mut folded {
         model.refresh();

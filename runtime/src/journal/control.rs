@@ -10,6 +10,8 @@
 //!      u8 tenant length, u8 env length, then their bytes
 //! ```
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::os::Mapping;
@@ -20,6 +22,8 @@ use crate::log::LogPosition;
 
 pub(crate) const MAGIC: [u8; 8] = *b"DSEVJNL1";
 pub(crate) const VERSION: u32 = 1;
+const LEDGER_AT: usize = 32;
+const OPEN_AT: usize = 56;
 const WRITER_AT: usize = 144;
 pub(crate) const MAX_WRITER_BYTES: usize = 1024 - WRITER_AT - 2;
 const COUNTERS_AT: usize = 1024;
@@ -101,6 +105,16 @@ pub(crate) struct Loss {
     pub(crate) last_ticks: u64,
 }
 
+/// Whether the file of a journal says that a process has, or had, it open. Reads, and maps nothing: the file
+/// may be another process's, that is making it anew.
+pub(crate) fn is_file_left_open(file: &File, ledger_id: LedgerId) -> bool {
+    let mut start = [0; OPEN_AT + 8];
+    file.read_exact_at(&mut start, 0).is_ok()
+        && start.starts_with(&MAGIC)
+        && start[LEDGER_AT..].starts_with(&ledger_id.as_u128().to_le_bytes())
+        && start[OPEN_AT..] != [0; 8]
+}
+
 /// Typed access to the control area. All shared words are atomics.
 #[derive(Clone, Copy)]
 pub(crate) struct Control<'a> {
@@ -164,7 +178,7 @@ impl<'a> Control<'a> {
             && self.half(16).load(Ordering::Relaxed) == self.layout.run_blocks
             && self.half(20).load(Ordering::Relaxed) == self.layout.loss_slots
             && self.half(24).load(Ordering::Relaxed) == self.layout.counter_slots
-            && self.copy_out(32, 16) == ledger_id.as_u128().to_le_bytes()
+            && self.copy_out(LEDGER_AT, 16) == ledger_id.as_u128().to_le_bytes()
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -173,11 +187,11 @@ impl<'a> Control<'a> {
 
     /// Whether a process had the journal open and did not close it.
     pub(crate) fn is_open(&self) -> bool {
-        self.word(56).load(Ordering::Relaxed) != 0
+        self.word(OPEN_AT).load(Ordering::Relaxed) != 0
     }
 
     pub(crate) fn set_open(&self, is_open: bool) {
-        self.word(56).store(u64::from(is_open), Ordering::Release);
+        self.word(OPEN_AT).store(u64::from(is_open), Ordering::Release);
     }
 
     pub(crate) fn boot_id(&self) -> String {

@@ -19,7 +19,7 @@ use crate::id_source::IdSource;
 use crate::ids::LedgerId;
 use crate::index::IndexFollower;
 use crate::journal::arena::Arena;
-use crate::journal::control::{Control, Layout};
+use crate::journal::control::{self, Control, Layout};
 use crate::journal::lock::LockFile;
 use crate::journal::os::{self, Mapping};
 use crate::journal::ticks;
@@ -38,6 +38,8 @@ struct Site {
     signer: Arc<dyn Signer>,
     secret: [u8; 32],
     is_new: bool,
+    /// Whose the ledger is from now on, when that changes.
+    new_owner: Option<String>,
 }
 
 fn new_ledger_id() -> LedgerId {
@@ -96,18 +98,23 @@ fn open_in_memory(
         },
         secret: options.fixed.as_ref().map_or(secret, |fixed| fixed.secret),
         is_new,
+        new_owner: None,
     };
     open_site(&mut options, site, mode)
 }
 
 fn disk_site(options: &mut LedgerOptions) -> Result<Site, OpenError> {
     let fixed_id = options.fixed.as_ref().map(|fixed| fixed.ledger_id);
-    let taken = root::take(&options.root, || fixed_id.unwrap_or_else(new_ledger_id))?;
+    let service = options.service.as_deref();
+    let taken = root::take(&options.root, service, || fixed_id.unwrap_or_else(new_ledger_id))?;
+    let is_named = taken.directory.join(root::SERVICE_NAME).exists();
     let secret = match &options.fixed {
         Some(fixed) => fixed.secret,
         None => root::secret(&options.root)?,
     };
-    site_of(taken, options.signer.clone(), options.journal_dir.as_deref(), secret)
+    let mut site = site_of(taken, options.signer.clone(), options.journal_dir.as_deref(), secret)?;
+    site.new_owner = options.service.clone().filter(|_| !is_named);
+    Ok(site)
 }
 
 fn site_of(
@@ -138,6 +145,7 @@ fn site_of(
         journal: Some(journal),
         secret,
         is_new: taken.is_new,
+        new_owner: None,
     })
 }
 
@@ -160,6 +168,13 @@ fn identity(site: &Site, now: i64) -> Result<Vec<[u8; 32]>, OpenError> {
     if identity.add_key(&*site.signer) {
         let bytes = identity.encode().map_err(|error| io("encode", error.into()))?;
         site.storage.replace(IDENTITY_NAME, &bytes).map_err(|error| io("write", error))?;
+    }
+    if let Some(service) = &site.new_owner {
+        let name = root::SERVICE_NAME;
+        site.storage.replace(name, service.as_bytes()).map_err(|source| OpenError::Io {
+            attempted: format!("write {}, which says whose the ledger is", path().join(name).display()),
+            source,
+        })?;
     }
     Ok(identity.keys.iter().map(|key| key.public_key.0).collect())
 }
@@ -445,27 +460,36 @@ impl Drop for ThreadEnds {
     }
 }
 
+/// Whether a journal says that a process has, or had, the ledger open.
+fn is_left_open(ledger_id: LedgerId, directory: &Path) -> bool {
+    let journal = last_journal(&DiskStorage::new(directory.to_owned()), directory);
+    let Some(file) = journal.ok().and_then(|journal| std::fs::File::open(journal).ok()) else { return false };
+    control::is_file_left_open(&file, ledger_id)
+}
+
 /// Completes the ledgers that dead processes left in the root. One that cannot be is reported and left
 /// as it is: it must not keep this process from starting.
 fn recover_leftovers(options: &LedgerOptions, own: LedgerId) {
-    let left = match root::leftovers(&options.root, own) {
-        Ok(left) => left,
+    let others = match root::others(&options.root, own) {
+        Ok(others) => others,
         Err(error) => {
             eprintln!("dataset-events: the root's other ledgers were not looked at: {error}");
             return;
         }
     };
-    for taken in left {
-        let directory = taken.directory.clone();
-        let journal = last_journal(&DiskStorage::new(directory.clone()), &directory);
-        let image = journal.and_then(|journal| journal_image(&journal)).ok().flatten();
-        let is_left_open = image.is_some_and(|(mapping, layout)| {
-            let control = Control::new(&mapping, layout);
-            control.is_of(taken.ledger_id) && control.is_open()
-        });
-        if !is_left_open {
+    for (ledger_id, directory) in others {
+        // A ledger that was closed is not locked even for a moment: its service may be about to take it.
+        if !is_left_open(ledger_id, &directory) {
             continue;
         }
+        let taken = match root::take_other(ledger_id, &directory) {
+            Ok(Some(taken)) if is_left_open(ledger_id, &directory) => taken,
+            Ok(_) => continue,
+            Err(error) => {
+                eprintln!("dataset-events: the ledger {} was not looked at: {error}", directory.display());
+                continue;
+            }
+        };
         let mut again = LedgerOptions {
             journal_bytes: Layout::MIN_BYTES,
             service: options.service.clone(),

@@ -116,7 +116,8 @@ impl LedgerOptions {
 
     /// The service's name and version, as events say it; each is cut at 64 bytes.
     ///
-    /// Defaults to the executable's name and `0`.
+    /// Defaults to the executable's name and `0`. By the name a service finds its own ledger again in a root that
+    /// it shares; without one it takes any ledger that belongs to no service.
     pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
         self.service = Some(bounded(name, 64));
         self.version = Some(bounded(version, 64));

@@ -10,6 +10,9 @@ use crate::journal::lock::LockFile;
 use crate::log::checkpoint::CHECKPOINTS_NAME;
 use crate::log::identity::IDENTITY_NAME;
 
+/// The file that names the service which opened the ledger last; only one that was given a name writes it.
+pub(crate) const SERVICE_NAME: &str = "service";
+
 /// A ledger's directory, locked for this process.
 pub(crate) struct Taken {
     pub(crate) ledger_id: LedgerId,
@@ -61,11 +64,46 @@ fn lock(directory: &Path) -> Result<Option<LockFile>, OpenError> {
     LockFile::take(file).map_err(failed("lock", &path))
 }
 
-/// Takes the oldest ledger of the root that no process has open, or makes a new one.
-pub(crate) fn take(root: &Path, new_id: impl FnOnce() -> LedgerId) -> Result<Taken, OpenError> {
+/// Whose a ledger is, from where a service stands. In the order of preference.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Itself,
+    Nobody,
+    Another,
+}
+
+fn owner(directory: &Path, service: Option<&str>) -> Result<Owner, OpenError> {
+    let path = directory.join(SERVICE_NAME);
+    match fs::read(&path) {
+        Ok(named) if named.is_empty() => Ok(Owner::Nobody),
+        Ok(named) if service.is_some_and(|service| service.as_bytes() == named) => Ok(Owner::Itself),
+        Ok(_) => Ok(Owner::Another),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Owner::Nobody),
+        Err(error) => Err(failed("read", &path)(error)),
+    }
+}
+
+/// Takes the oldest ledger of the root that its own service had, else the oldest that none had; or makes a
+/// new one. Never one that a process has open, nor one of another service.
+pub(crate) fn take(
+    root: &Path,
+    service: Option<&str>,
+    new_id: impl FnOnce() -> LedgerId,
+) -> Result<Taken, OpenError> {
     fs::create_dir_all(root).map_err(failed("create the root", root))?;
+    let mut fitting = Vec::new();
     for (ledger_id, directory) in ledgers(root)? {
-        if let Some(lock_file) = lock(&directory)? {
+        match owner(&directory, service)? {
+            Owner::Another => {}
+            owner => fitting.push((owner, ledger_id, directory)),
+        }
+    }
+    fitting.sort_unstable();
+    for (_, ledger_id, directory) in fitting {
+        // Another service may have had it in the meantime.
+        if let Some(lock_file) = lock(&directory)?
+            && owner(&directory, service)? != Owner::Another
+        {
             // Nothing is written before the identity: where there is more, the identity was removed.
             let is_new =
                 [IDENTITY_NAME, CHECKPOINTS_NAME, "log"].iter().all(|name| !directory.join(name).exists());
@@ -86,18 +124,18 @@ pub(crate) fn take(root: &Path, new_id: impl FnOnce() -> LedgerId) -> Result<Tak
     }
 }
 
-/// Locks the other ledgers of the root that no process has open: what dead processes left.
-pub(crate) fn leftovers(root: &Path, own: LedgerId) -> Result<Vec<Taken>, OpenError> {
-    let mut left = Vec::new();
-    for (ledger_id, directory) in ledgers(root)? {
-        if ledger_id == own || !directory.join(IDENTITY_NAME).exists() {
-            continue;
-        }
-        if let Some(lock_file) = lock(&directory)? {
-            left.push(Taken { ledger_id, directory, lock_file, is_new: false });
-        }
-    }
-    Ok(left)
+/// The other ledgers of the root, locked or not.
+pub(crate) fn others(root: &Path, own: LedgerId) -> Result<Vec<(LedgerId, PathBuf)>, OpenError> {
+    let mut others = ledgers(root)?;
+    others.retain(|(ledger_id, directory)| *ledger_id != own && directory.join(IDENTITY_NAME).exists());
+    Ok(others)
+}
+
+/// Locks one of the others; `None` when a process has it open.
+pub(crate) fn take_other(ledger_id: LedgerId, directory: &Path) -> Result<Option<Taken>, OpenError> {
+    let taken = lock(directory)?;
+    let directory = directory.to_owned();
+    Ok(taken.map(|lock_file| Taken { ledger_id, directory, lock_file, is_new: false }))
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), OpenError> {

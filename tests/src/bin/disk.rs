@@ -1,6 +1,6 @@
 //! Opens a ledger where the disk is not as it should be, and says what became of it.
 //!
-//! `disk <root> open|memory|full-while-running|leave|leave-in <journal dir>`
+//! `disk <root> open|memory|full-while-running|leave|leave-named|leave-in <journal dir>`
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,10 +111,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             say_else(&format!("{:?} {} {has_run}", ledger.path(), reader.events().count()?));
         }
         "full-while-running" => full_while_running(&root)?,
-        how @ ("leave" | "leave-in") => {
+        how @ ("leave" | "leave-named" | "leave-in") => {
             let mut options = Ledger::options().root(&root).journal_bytes(1 << 20);
             if how == "leave-in" {
                 options = options.journal_dir(args.next().ok_or("expected <journal dir>")?);
+            }
+            if how == "leave-named" {
+                options = options.service("disk", "1");
             }
             // No group is made by itself: what is recorded stands in the journal alone.
             let ledger = options.group_interval(std::time::Duration::from_secs(10)).open()?;
