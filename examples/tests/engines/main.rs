@@ -11,6 +11,7 @@ mod gates;
 mod isolation;
 mod isolation_of_controls;
 mod kpi;
+mod left;
 mod media;
 mod privacy;
 mod script;
