@@ -38,6 +38,21 @@ pub(crate) struct LooseScope<'a> {
     pub(crate) actor: Option<&'a UserId>,
 }
 
+impl<'a> LooseScope<'a> {
+    /// Tenant and env of the event, and whether that is not what the call named.
+    ///
+    /// Values of `$system` can be had from a stranger's context, but only that context enters it unmarked.
+    /// An event of a tenant stays with the tenant; one that names none can only be the operator's.
+    fn names(&self) -> (&'a str, &'a str, bool) {
+        let (tenant, env) = (self.tenant_id.as_str(), self.env.as_str());
+        match (tenant.starts_with('$'), env.starts_with('$')) {
+            (false, false) => (tenant, env, false),
+            (false, true) => (tenant, Env::UNKNOWN_NAME, true),
+            (true, _) => (TenantId::SYSTEM_NAME, TenantId::SYSTEM_NAME, true),
+        }
+    }
+}
+
 /// What is recorded: a function of the registry, or a hand-made event.
 #[derive(Clone, Copy)]
 pub(crate) struct Operation<'a> {
@@ -207,17 +222,17 @@ impl CallState {
                 };
             }
             ScopeSource::Loose(loose) => {
-                let (mut tenant, mut env) = (loose.tenant_id.as_str(), loose.env.as_str());
-                // Half of `$system` is no scope that a reader could name.
-                if tenant.starts_with('$') != env.starts_with('$') {
-                    (tenant, env) = (TenantId::SYSTEM_NAME, TenantId::SYSTEM_NAME);
-                }
+                let (tenant, env, is_made_up) = loose.names();
                 self.tenant_len = tenant.len() as u8;
                 self.env_len = env.len() as u8;
                 self.head.extend_from_slice(tenant.as_bytes());
                 self.head.extend_from_slice(env.as_bytes());
                 let parent = parent.filter(|parent| self.is_of_scope_of(parent));
                 self.fill_loose(loose, parent);
+                self.synthesized &= !Synthesized::SCOPE;
+                if is_made_up {
+                    self.synthesized |= Synthesized::SCOPE;
+                }
                 self.prefix_sum = prefix_sum(&self.head);
             }
         }
@@ -444,6 +459,22 @@ impl CallState {
             let _ = ledger.publish(&mut self.record(Kind::Completion, end), may_wait);
         }
         self.put_back();
+    }
+
+    /// Writes the completion of a call without an attempt, if that can be done without waiting.
+    ///
+    /// One that is refused is not counted as lost.
+    pub(crate) fn try_finish(self: Box<Self>, end: &End<'_>) -> Result<(), LedgerUnavailable> {
+        let Some(ledger) = self.ledger.clone() else {
+            self.finish(end);
+            return Ok(());
+        };
+        let taken = ledger.try_publish(&mut self.record(Kind::Completion, end));
+        if taken.is_ok() {
+            self.mark_site(end);
+        }
+        self.put_back();
+        taken.map(|_| ()).map_err(|Refused(reason)| LedgerUnavailable::new(reason))
     }
 
     fn finish_awaited(self: Box<Self>, end: &End<'_>) -> Option<Arc<DurableSlot>> {

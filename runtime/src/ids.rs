@@ -373,6 +373,8 @@ impl TenantId {
 impl Env {
     /// The env of the ledger's own scope. No text that a user can pass makes this value.
     pub(crate) const SYSTEM: Self = Self(Text::Static("$system"));
+    /// Stands for the env of a tenant's event whose call named that of `$system`.
+    pub(crate) const UNKNOWN_NAME: &'static str = "unknown";
 }
 
 /// A (tenant, env) pair: what every event belongs to and every read needs.

@@ -290,7 +290,9 @@ impl<'a> EventBuilder<'a> {
     /// Records the event and gives its id; the nil id where recording is switched off.
     ///
     /// With [`Guarantee::Durable`] this blocks the thread until the event is on disk; inside an async
-    /// function use [`record_async`](Self::record_async).
+    /// function use [`record_async`](Self::record_async). An event of another guarantee waits for room within
+    /// the thread's budget; one that finds none is counted in `ledger.gap`, and is no error here. Who must
+    /// know uses [`try_record`](Self::try_record).
     ///
     /// # Errors
     ///
@@ -310,7 +312,42 @@ impl<'a> EventBuilder<'a> {
         Ok(event_id)
     }
 
-    /// The same, waiting by waker: never blocks the executor.
+    /// Records the event if the journal has room for it now; never waits.
+    ///
+    /// An event that is refused is not counted in `ledger.gap`: the caller still has it, and may record it
+    /// later. That is for events that stand for many, whose loss would be counted as one.
+    ///
+    /// A guarantee above [`Guarantee::Recorded`] has to wait: such an event is recorded as by
+    /// [`record`](Self::record).
+    ///
+    /// ```
+    /// use dataset_events::{RecordError, testing::TestLedger};
+    ///
+    /// let ledger = TestLedger::new();
+    /// let ctx = ledger.context("acme", "prod").build()?;
+    /// ctx.event("http.refused").input("stands_for", &5_000).try_record()?;
+    /// ledger.ledger().clone().close()?;
+    /// let refused = ctx.event("http.refused").input("stands_for", &7).try_record();
+    /// assert!(matches!(refused, Err(RecordError::Unavailable(_))));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - as [`record`](Self::record);
+    /// - `Unavailable`: the journal has no room, or the ledger is closed.
+    pub fn try_record(mut self) -> Result<EventId, RecordError> {
+        if self.guarantee != Guarantee::Recorded {
+            return self.record();
+        }
+        self.check()?;
+        let Some(state) = self.state.take() else { return Ok(EventId::from_uuid(uuid::Uuid::nil())) };
+        let event_id = state.event_id;
+        state.try_finish(&self.end())?;
+        Ok(event_id)
+    }
+
+    /// The same as [`record`](Self::record), waiting by waker: never blocks the executor.
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ impl Ledger {
     /// | `dataset_events_waits_total` | counter | calls that waited for room in the journal |
     /// | `dataset_events_shed_total` | counter | calls whose event found no room; each is in a `ledger.gap` event |
     /// | `dataset_events_after_close_total` | counter | calls that came after the ledger was closed |
-    /// | `dataset_events_synthesized_ids_total` | counter | made-up ids, by `kind`: `request_id`, `trace_id` |
+    /// | `dataset_events_synthesized_ids_total` | counter | made-up ids, by `kind`: `request_id`, `trace_id`; `scope`: calls that named `$system` |
     /// | `dataset_events_open_attempts` | gauge | attempts whose event is not in the log yet |
     /// | `dataset_events_index_lag_bytes` | gauge | bytes of the durable log that the index has not read |
     /// | `dataset_events_index_ok` | gauge | 1, or 0 while the index fails and reads scan the log |
@@ -72,9 +72,11 @@ impl Ledger {
         ] {
             counter!(name, "ledger" => label.clone()).absolute(value);
         }
-        for (kind, value) in
-            [("request_id", stats.synthesized_request_ids), ("trace_id", stats.synthesized_trace_ids)]
-        {
+        for (kind, value) in [
+            ("request_id", stats.synthesized_request_ids),
+            ("trace_id", stats.synthesized_trace_ids),
+            ("scope", stats.synthesized_scopes),
+        ] {
             counter!(SYNTHESIZED, "ledger" => label.clone(), "kind" => kind).absolute(value);
         }
         let (blocks, free) = (f64::from(stats.journal_blocks.max(1)), f64::from(stats.journal_blocks_free));
@@ -106,7 +108,7 @@ fn describe() {
     describe_counter!(WAITS, Unit::Count, "Calls that waited for room in the journal.");
     describe_counter!(SHED, Unit::Count, "Calls whose event found no room in the journal.");
     describe_counter!(AFTER_CLOSE, Unit::Count, "Calls that came after the ledger was closed.");
-    describe_counter!(SYNTHESIZED, Unit::Count, "Request and trace ids that were missing and made up.");
+    describe_counter!(SYNTHESIZED, Unit::Count, "Request ids, trace ids and scopes that were made up.");
     describe_counter!(INDEX_REBUILDS, Unit::Count, "Times that an index was deleted and built again.");
     describe_histogram!(GROUP_EVENTS, Unit::Count, "Events of a group, which one fdatasync makes durable.");
     describe_histogram!(GROUP_BYTES, Unit::Bytes, "Bytes of a group.");

@@ -1,10 +1,15 @@
 //! What a request carries on to the next service, besides its request context.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use dataset_events::{RequestContext, SpanId, TraceId, TraceParent};
+use axum::body::Body;
+use bytes::Bytes;
+use dataset_events::{RequestContext, TraceParent};
 use http::HeaderValue;
+use http_body::{Frame, SizeHint};
 
 use crate::trace_context::TraceState;
 
@@ -23,8 +28,8 @@ pub struct Carried {
 
 struct Inner {
     ctx: RequestContext,
-    span_id: SpanId,
-    is_sampled: bool,
+    /// The span of the request, with the flags that came in.
+    parent: TraceParent,
     state: Option<TraceState>,
     token: Option<HeaderValue>,
 }
@@ -32,12 +37,11 @@ struct Inner {
 impl Carried {
     pub(crate) fn new(
         ctx: RequestContext,
-        span_id: SpanId,
-        is_sampled: bool,
+        parent: TraceParent,
         state: Option<TraceState>,
         token: Option<HeaderValue>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { ctx, span_id, is_sampled, state, token }) }
+        Self { inner: Arc::new(Inner { ctx, parent, state, token }) }
     }
 
     /// What the request of this task carries; `None` where none is served.
@@ -48,6 +52,15 @@ impl Carried {
     /// Runs a future with this as the current one.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CARRIED.scope(self, future)
+    }
+
+    /// A body that is made with this as the current one: it is polled after the handler has returned.
+    pub(crate) fn body(self, body: Body) -> Body {
+        // A body of known length is there already, and runs nothing.
+        if http_body::Body::size_hint(&body).exact().is_some() {
+            return body;
+        }
+        Body::new(InScope { carried: self, body })
     }
 
     /// The request context.
@@ -68,12 +81,15 @@ impl Carried {
     /// The `traceparent` of a request that is sent now: from inside the annotated call that runs, else from
     /// inside the request's own.
     pub fn trace_parent(&self) -> TraceParent {
-        let span_id = dataset_events::current().span_id().unwrap_or(self.inner.span_id);
-        TraceParent::new(self.trace_id(), span_id, self.inner.is_sampled)
+        match dataset_events::current().span_id() {
+            Some(span_id) => self.inner.parent.with_span(span_id),
+            None => self.inner.parent,
+        }
     }
 
-    fn trace_id(&self) -> TraceId {
-        self.inner.ctx.trace_id()
+    /// Whether this is of the same tenant, env and trace.
+    pub(crate) fn is_of(&self, ctx: &RequestContext) -> bool {
+        self.context().trace_id() == ctx.trace_id() && self.context().scope() == ctx.scope()
     }
 }
 
@@ -84,5 +100,32 @@ impl fmt::Debug for Carried {
             .field("ctx", &self.inner.ctx)
             .field("state", &self.inner.state)
             .finish_non_exhaustive()
+    }
+}
+
+/// A body whose parts are made in the scope of a request.
+struct InScope {
+    carried: Carried,
+    body: Body,
+}
+
+impl http_body::Body for InScope {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        CARRIED.sync_scope(this.carried.clone(), || Pin::new(&mut this.body).poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

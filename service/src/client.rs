@@ -17,6 +17,7 @@ pub use self::token::{BearerToken, ForwardToken, InvalidToken, NoToken, TokenReq
 
 use crate::carried::Carried;
 use crate::identity::BoxFuture;
+use crate::identity::{ENV_HEADER, TENANT_HEADER};
 use crate::trace_context::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 
 /// Headers that say who asks or in which context. Those that came in, or that a caller set by hand, never go
@@ -78,7 +79,8 @@ impl CarryError {
 ///
 /// A tower layer over `http::Request`; for other clients, [`carry`](Self::carry) does it to a map of headers.
 /// Each request gets `traceparent` (its parent is the annotated call that runs, else the request's own),
-/// `tracestate`, `x-request-id`, and `authorization` by the token source.
+/// `tracestate`, `x-request-id`, and `authorization` by the token source. `x-tenant-id` and `x-env` say the scope
+/// of the context: where the token is good for several, the other side chooses the same one. They only narrow.
 #[derive(Clone)]
 pub struct Carrier {
     ledger: Ledger,
@@ -129,6 +131,16 @@ impl Carrier {
             headers.remove(name);
         }
         let carried = carried.filter(|carried| carried.context().trace_id() == ctx.trace_id());
+        // No token may name the ledger's own scope.
+        if !ctx.scope().is_system() {
+            for (name, value) in [(TENANT_HEADER, ctx.tenant_id().as_str()), (ENV_HEADER, ctx.env().as_str())]
+            {
+                // The alphabets of both are accepted in a header.
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            }
+        }
         // Both alphabets are accepted in a header.
         if let Ok(parent) = HeaderValue::try_from(parent.to_string()) {
             headers.insert(TRACEPARENT, parent);
@@ -139,6 +151,8 @@ impl Carrier {
         if let Some(state) = carried.as_ref().and_then(Carried::trace_state) {
             headers.insert(TRACESTATE, state.as_header().clone());
         }
+        // A token of one scope proves nothing about another, though the trace goes through both.
+        let carried = carried.filter(|carried| carried.is_of(ctx));
         let request = TokenRequest { ctx, audience: &self.audience, carried: carried.as_ref() };
         match self.tokens.token(request).await {
             Ok(Some(token)) => {

@@ -31,9 +31,12 @@ pub const DISCONNECTED: Code = Code::new("http.disconnected").status(499);
 /// More requests in the scope and route than its limit allows: 429.
 pub const RATE_LIMITED: Code = Code::new("rate_limit.exceeded").status(429).retryable(true);
 
+/// The service stops, and the request did not end within the deadline: 503.
+pub const SHUTTING_DOWN: Code = Code::new("http.shutting_down").status(503).retryable(true);
+
 /// The codes that the admission layer and the extractors can answer on every route, besides those of
-/// [`AuthError`](crate::AuthError).
-pub const EVERY_ROUTE: [Code; 11] = [
+/// [`AuthError`](crate::AuthError), and the envelope's `internal` of a panic, which has no code.
+pub const EVERY_ROUTE: [Code; 12] = [
     INVALID_BODY,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_PATH,
@@ -45,4 +48,5 @@ pub const EVERY_ROUTE: [Code; 11] = [
     CLIENT_ERROR,
     SERVER_ERROR,
     RATE_LIMITED,
+    SHUTTING_DOWN,
 ];

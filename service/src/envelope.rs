@@ -189,10 +189,23 @@ pub(crate) fn code_of(response: &Response) -> Option<Code> {
 
 /// Puts the ids of a request into a failure, and makes an envelope of one that is none.
 ///
-/// Headers are kept, those aside that speak of the old body.
-pub(crate) fn complete(response: Response, ctx: &RequestContext, has_route: bool) -> Response {
+/// Headers are kept, those aside that speak of the old body. With `keeps_foreign` the body of a route's own
+/// failure is kept too, and the event has its code all the same.
+pub(crate) fn complete(
+    mut response: Response,
+    ctx: &RequestContext,
+    has_route: bool,
+    keeps_foreign: bool,
+) -> Response {
     let status = response.status().as_u16();
     if status < 400 {
+        return response;
+    }
+    // The router's own answers have no body to keep.
+    let is_of_the_router = !has_route || status == 405;
+    if keeps_foreign && !is_of_the_router && code_of(&response).is_none() {
+        let failure = Failure(Arc::new(foreign(response.status(), has_route)));
+        response.extensions_mut().insert(failure);
         return response;
     }
     let error = match response.extensions().get::<Failure>() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,12 +20,15 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Syn
 /// The checks of a service: its ledger, the ledger's index, and the program's own.
 ///
 /// `/healthz` answers 200 as long as the process answers at all. `/readyz` answers 200 when every check holds,
-/// else 503, with each check in JSON either way.
+/// else 503, with each check in JSON either way. A service that was told to stop is not ready, when
+/// [`ServeOptions::health`](crate::ServeOptions::health) knows these checks.
 #[derive(Clone)]
 pub struct HealthChecks {
     ledger: Ledger,
     checks: Vec<(String, Check)>,
     timeout: Duration,
+    /// Shared by all clones.
+    is_stopping: Arc<AtomicBool>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +53,12 @@ impl From<Result<(), String>> for Outcome {
 impl HealthChecks {
     /// Checks of a ledger and its index.
     pub fn new(ledger: &Ledger) -> Self {
-        Self { ledger: ledger.clone(), checks: Vec::new(), timeout: Duration::from_secs(2) }
+        Self {
+            ledger: ledger.clone(),
+            checks: Vec::new(),
+            timeout: Duration::from_secs(2),
+            is_stopping: Arc::default(),
+        }
     }
 
     /// Adds a check of the program's own. What it says is shown to whoever can reach `/readyz`.
@@ -81,10 +90,18 @@ impl HealthChecks {
         Router::new().route("/healthz", get(live)).route("/readyz", get(ready))
     }
 
+    /// From now on the service is not ready.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
     async fn ready(&self) -> Response {
         let mut checks = BTreeMap::new();
         checks.insert("ledger".to_owned(), Outcome::from(self.ledger_health()));
         checks.insert("index".to_owned(), Outcome::from(self.index_health()));
+        if self.is_stopping.load(Ordering::Relaxed) {
+            checks.insert("service".to_owned(), Outcome::from(Err("stopping".to_owned())));
+        }
         let own = self.checks.iter().map(|(name, check)| async move {
             let outcome = match tokio::time::timeout(self.timeout, check()).await {
                 Ok(outcome) => outcome,

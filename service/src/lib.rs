@@ -48,14 +48,19 @@
 //! ```
 
 pub mod admission;
+mod by_route;
 mod carried;
 pub mod client;
 pub mod codes;
+mod cut;
+mod deferred;
 mod envelope;
 mod extract;
 mod health;
 pub mod identity;
 pub mod limits;
+mod linger;
+mod method;
 mod metrics;
 pub mod rate_limit;
 mod routes;
@@ -64,7 +69,7 @@ pub mod trace_context;
 
 pub use admission::{AddressRange, Admission, AdmissionBuilder, IncompleteAdmission};
 pub use carried::Carried;
-pub use client::{Carrier, RemoteError, TokenSource};
+pub use client::{Carrier, CarryError, RemoteError, TokenSource};
 pub use envelope::ApiError;
 pub use extract::{Ctx, Json, Path, Query};
 pub use health::HealthChecks;

@@ -1,6 +1,5 @@
 //! Bounds on a request: the size of its body, the time to read it, the time to answer.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,11 +11,13 @@ use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use dataset_events::Code;
 use futures::{FutureExt as _, Stream, StreamExt as _};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use tokio::time::{Instant, Sleep};
 
+use crate::by_route::{ByRoute, Methods, limited_as};
 use crate::codes;
 use crate::envelope::ApiError;
+use crate::method::method_name;
 
 /// The bounds of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,30 +89,47 @@ impl fmt::Display for Limits {
 #[derive(Debug, Clone, Default)]
 pub struct RouteLimits {
     default: Limits,
-    by_route: HashMap<String, Limits>,
+    by_route: ByRoute<Limits>,
 }
 
 impl RouteLimits {
     /// These bounds on every route that has none of its own.
     pub fn new(default: Limits) -> Self {
-        Self { default, by_route: HashMap::new() }
+        Self { default, by_route: ByRoute::default() }
     }
 
-    /// Bounds of its own for a route, named by its template.
+    /// Bounds for a template: for all of its methods that have none of their own.
     #[must_use]
     pub fn route(mut self, template: impl Into<String>, limits: Limits) -> Self {
-        self.by_route.insert(template.into(), limits);
+        self.by_route.set(Methods::Every, template.into(), limits);
         self
     }
 
-    /// The bounds that hold on a route.
+    /// Bounds of its own for one method of a template. Those of `GET` hold for `HEAD` too.
+    #[must_use]
+    pub fn method_route(mut self, method: &Method, template: impl Into<String>, limits: Limits) -> Self {
+        self.by_route.set(Methods::One(limited_as(method_name(method))), template.into(), limits);
+        self
+    }
+
+    /// The bounds that hold on the methods of a template that have none of their own.
     pub fn of(&self, template: &str) -> Limits {
-        self.by_route.get(template).copied().unwrap_or(self.default)
+        self.by_route.of_template(template).copied().unwrap_or(self.default)
+    }
+
+    /// The bounds that hold on one method of a template.
+    pub fn of_method(&self, method: &Method, template: &str) -> Limits {
+        self.by_name(method_name(method), template)
+    }
+
+    pub(crate) fn by_name(&self, method: &'static str, template: &str) -> Limits {
+        self.by_route.get(limited_as(method), template).map_or(self.default, |(_, limits)| *limits)
     }
 }
 
 const TOO_LARGE: u8 = 1;
 const TOO_SLOW: u8 = 2;
+const BROKEN: u8 = 3;
 
 /// What became of a body, seen from outside of the handler that read it.
 #[derive(Clone, Default)]
@@ -123,6 +141,9 @@ impl BodyVerdict {
         match self.0.load(Ordering::Acquire) {
             TOO_LARGE => Some(too_large()),
             TOO_SLOW => Some(ApiError::new(codes::BODY_TIMEOUT, "the body did not arrive in time")),
+            BROKEN => {
+                Some(ApiError::new(codes::BODY_BROKEN, "the body broke off, or is not framed as HTTP says"))
+            }
             _ => None,
         }
     }
@@ -193,7 +214,11 @@ impl Stream for Bounded {
                 }
                 None => Poll::Ready(this.refuse(TOO_LARGE, codes::BODY_TOO_LARGE)),
             },
-            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Ready(Some(Err(error))) => {
+                this.verdict.0.store(BROKEN, Ordering::Release);
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let deadline = this.deadline;
                 let sleep = this.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));

@@ -4,6 +4,7 @@ mod text;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
@@ -22,6 +23,9 @@ const MAX_SERIES: usize = 100_000;
 /// Bounds of the buckets of times, in seconds: an fsync takes from a tenth of a millisecond to seconds.
 const SECONDS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
+/// How often measured times go from a list into their buckets while nobody asks for them.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// The recorder of the `metrics` facade could not be installed.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -38,9 +42,42 @@ fn recorder() -> Result<PrometheusHandle, RecorderError> {
         PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
             .and_then(PrometheusBuilder::install_recorder)
+            .inspect(|handle| {
+                begin_at_zero();
+                let handle = handle.clone();
+                keep_up(UPKEEP, move || handle.run_upkeep());
+            })
             .map_err(Arc::new)
     });
     installed.clone().map_err(RecorderError::Install)
+}
+
+/// The counters of this crate are served from the start: a rate needs a first value. That of refusals without an
+/// identity has one series for each code, from the first on.
+fn begin_at_zero() {
+    for header in ["traceparent", "tracestate", "x-request-id"] {
+        metrics::counter!("dataset_events_http_ids_replaced_total", "header" => header).increment(0);
+    }
+    metrics::counter!("dataset_events_http_rate_limited_total").increment(0);
+    metrics::counter!("dataset_events_http_accept_errors_total").increment(0);
+}
+
+/// Does `upkeep` again and again on a thread of its own, as long as the process lives: else what is measured is
+/// held in memory until somebody asks for the metrics.
+fn keep_up(every: Duration, upkeep: impl Fn() + Send + 'static) {
+    let work = move || {
+        loop {
+            std::thread::sleep(every);
+            upkeep();
+        }
+    };
+    let thread = std::thread::Builder::new().name("metrics-upkeep".to_owned());
+    if let Err(error) = thread.spawn(work) {
+        // Rendering keeps up as well.
+        eprintln!(
+            "dataset-events: start the thread of the metrics' upkeep: {error}; scrape /metrics instead"
+        );
+    }
 }
 
 /// Serves `/metrics`.
@@ -72,7 +109,8 @@ impl MetricsEndpoint {
         Ok(Self::with_recorder(ledger, recorder()?))
     }
 
-    /// The endpoint of a ledger, with a recorder that the program has installed.
+    /// The endpoint of a ledger, with a recorder that the program has installed. Its upkeep between
+    /// two requests for the metrics is the program's: see `PrometheusHandle::run_upkeep`.
     pub fn with_recorder(ledger: &Ledger, recorder: PrometheusHandle) -> Self {
         let reader = ledger.operator("the endpoint /metrics counts events by scope");
         let counts = reader.event_counts(EventCountsOptions::default().max_series(MAX_SERIES));

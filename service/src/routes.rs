@@ -7,6 +7,7 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use dataset_events::{Code, ErrorCode};
+use http::Method;
 
 use crate::codes;
 use crate::envelope::ApiError;
@@ -17,7 +18,7 @@ use crate::rate_limit::{RateLimit, RateLimits};
 /// One route: method, template, handler, its limits and the codes it can answer.
 #[must_use = "a route is served when it is in a table"]
 pub struct Route<S = ()> {
-    method: &'static str,
+    method: Method,
     filter: MethodFilter,
     template: String,
     handler: MethodRouter<S>,
@@ -43,7 +44,7 @@ macro_rules! by_method {
             H: Handler<T, S>,
             T: 'static,
         {
-            Self::new(stringify!($filter), MethodFilter::$filter, template, on(MethodFilter::$filter, handler))
+            Self::new(Method::$filter, MethodFilter::$filter, template, on(MethodFilter::$filter, handler))
         }
     )*};
 }
@@ -63,7 +64,7 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
     }
 
     fn new(
-        method: &'static str,
+        method: Method,
         filter: MethodFilter,
         template: impl Into<String>,
         handler: MethodRouter<S>,
@@ -72,14 +73,13 @@ impl<S: Clone + Send + Sync + 'static> Route<S> {
         Self { method, filter, template, handler, rate_limit: None, limits: None, codes: Vec::new() }
     }
 
-    /// The limit by tenant, of its own. Limits hold for a template: routes that differ in the method only
-    /// share the one that was given last.
+    /// The limit by tenant, of its own: for this method and template.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
     }
 
-    /// The bounds of body and times, of its own; shared as the rate limit.
+    /// The bounds of body and times, of its own: for this method and template.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
@@ -199,7 +199,7 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         };
         for route in &self.routes {
             if let Some(limit) = route.rate_limit {
-                limits = limits.route(&route.template, limit);
+                limits = limits.method_route(&route.method, &route.template, limit);
             }
         }
         limits
@@ -210,7 +210,7 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         let mut limits = RouteLimits::new(self.limits);
         for route in &self.routes {
             if let Some(own) = route.limits {
-                limits = limits.route(&route.template, own);
+                limits = limits.method_route(&route.method, &route.template, own);
             }
         }
         limits
@@ -231,11 +231,16 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         let (rate_limits, limits) = (self.rate_limits(), self.route_limits());
         let mut rows = BTreeMap::new();
         for route in &self.routes {
-            let rate = rate_limits.of(&route.template);
+            let rate = rate_limits.of_method(&route.method, &route.template);
             let rate = rate.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
             let mut row = format!("| `{}` | `{}` | {rate} | ", route.method, route.template);
-            let _ = write!(row, "{} | {} |", limits.of(&route.template), listed(&route.codes));
-            rows.insert((route.template.clone(), route.method), row);
+            let _ = write!(
+                row,
+                "{} | {} |",
+                limits.of_method(&route.method, &route.template),
+                listed(&route.codes)
+            );
+            rows.insert((route.template.clone(), route.method.as_str()), row);
         }
         let mut text = String::from(
             "| method | route | rate limit a tenant | body, time | codes |\n|---|---|---|---|---|\n",
@@ -246,6 +251,7 @@ impl<S: Clone + Send + Sync + 'static> RouteTable<S> {
         }
         let every: Vec<Code> = AuthError::codes().iter().chain(&codes::EVERY_ROUTE).copied().collect();
         let _ = write!(text, "\nEvery route can also answer: {}.\n", listed(&every));
+        text.push_str("\nA handler that panics is answered `internal` 500; its event says `panic`.\n");
         let elsewhere = [codes::ROUTE_NOT_FOUND, codes::METHOD_NOT_ALLOWED];
         let _ = write!(text, "\nWhere no route fits: {}.\n", listed(&elsewhere));
         text

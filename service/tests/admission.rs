@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use dataset_events::testing::TestLedger;
+use dataset_events::testing::{TestLedger, assert_covered};
 use dataset_events::{DatasetEvent, Guarantee, Outcome, RequestContext, dataset_event, surfaces};
 use dataset_events_service::{AddressRange, Ctx, Identity};
 use over_http::{Server, admission, code, raw, start};
@@ -234,4 +234,9 @@ async fn a_client_that_leaves_while_it_is_asked_who_it_is_has_its_event() {
     let events = strangers(&ledger);
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].code(), Some("http.disconnected"));
+}
+
+#[test]
+fn requests_are_seen_to_succeed_and_to_fail() {
+    assert_covered!(dataset_events_service);
 }

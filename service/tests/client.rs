@@ -115,7 +115,7 @@ async fn the_callers_token_is_forwarded_and_the_spans_form_one_tree_over_two_led
 async fn a_minted_token_says_the_user_and_the_audience_and_headers_say_nothing() {
     let two = two(Mint, "/who").await;
     let answer: Value = two.send().await.json().await.unwrap();
-    // The header `x-tenant-id: globex` was taken off; the tenant is the token's.
+    // The header `x-tenant-id: globex` was replaced; the tenant is the token's.
     assert_eq!((&answer["tenant"], &answer["user"]), (&json!("acme"), &json!("u_1.for.back")));
 }
 
@@ -160,7 +160,11 @@ async fn a_tower_client_takes_the_context_of_the_request_or_of_the_task() {
         (&headers["x-request-id"], &headers["authorization"]),
         (&"r_9".parse().unwrap(), &"Bearer acme~u_9.for.back".parse().unwrap())
     );
-    assert!(headers["authorization"].is_sensitive() && !headers.contains_key("x-tenant-id"));
+    assert!(headers["authorization"].is_sensitive());
+    assert_eq!(
+        (&headers["x-tenant-id"], &headers["x-env"]),
+        (&"acme".parse().unwrap(), &"test".parse().unwrap())
+    );
     assert!(headers["traceparent"].to_str().unwrap().contains(&ctx.trace_id().to_string()));
     let refused = seen(&carrier).ready().await.unwrap().call(Request::new(Body::empty())).await.unwrap_err();
     assert!(matches!(refused.downcast_ref(), Some(CarryError::NoContext { .. })), "{refused}");
@@ -196,4 +200,63 @@ async fn a_request_without_a_token_to_forward_is_not_sent() {
     let ctx = ledger.context("acme", "test").build().unwrap();
     let refused = carrier.carry(&mut HeaderMap::new(), &ctx).await.unwrap_err();
     assert!(matches!(&refused, CarryError::Token { audience, .. } if audience == "back"), "{refused}");
+}
+
+/// Says, while it streams, what is carried on.
+async fn streamed() -> Body {
+    Body::from_stream(futures::stream::once(async {
+        let carried = Carried::current().ok_or("nothing is carried")?;
+        let state = carried.trace_state().map(|state| state.as_header().clone());
+        Ok::<_, &str>(format!("{} {state:?}", carried.trace_parent()))
+    }))
+}
+
+/// A call that a streamed answer made lost the `tracestate`, and a trace that was not sampled became one that was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_streamed_answer_carries_on_what_its_request_brought() {
+    let ledger = TestLedger::with_seed(1);
+    let router = Router::new().route("/stream", get(streamed));
+    let server = start(&ledger, router, admission(&ledger).build().unwrap()).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.get(server.url("/stream")).bearer_auth("acme~u_7");
+    let request = request.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
+    let said = request.header("tracestate", "vendor=1").send().await.unwrap().text().await.unwrap();
+    let span_id = ledger.assert_one("http.request").event().span_id;
+    let parent = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span_id}-00");
+    assert_eq!(said, format!("{parent} Some(\"vendor=1\")"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_token_acts_in_the_scope_that_was_chosen() {
+    let two = two(ForwardToken, "/who").await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for tenant in ["globex", "acme"] {
+        let request = client.post(two.front.url("/")).bearer_auth("acme+globex~u_1");
+        let answer = request.header("x-tenant-id", tenant).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.json::<Value>().await.unwrap()["tenant"], tenant);
+        let events = two.ledgers[1].events_of("http.request");
+        assert_eq!(events.last().unwrap().tenant_id(), tenant);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_forwarded_for_another_tenant_of_the_same_trace() {
+    let ledger = TestLedger::new();
+    let other = ledger.ledger().clone();
+    let carrier = Carrier::new(&other, "back", ForwardToken);
+    let handler = move |ctx: Ctx| async move {
+        let same = other.context("acme", "test").synthesized_trace_id(ctx.trace_id()).build().unwrap();
+        let foreign = other.context("globex", "test").synthesized_trace_id(ctx.trace_id()).build().unwrap();
+        let mut headers = HeaderMap::new();
+        carrier.carry(&mut headers, &same).await.unwrap();
+        assert!(headers.contains_key("authorization"));
+        let refused = carrier.carry(&mut HeaderMap::new(), &foreign).await.unwrap_err();
+        refused.to_string()
+    };
+    let router = Router::new().route("/", get(handler));
+    let service = start(&ledger, router, admission(&ledger).build().unwrap()).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(service.url("/")).bearer_auth("acme~u_1").send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "get a token for \"back\"");
 }

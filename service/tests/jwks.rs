@@ -367,3 +367,25 @@ fn the_url_is_https_or_on_loopback_and_has_no_password() {
     let jwks = built("https://issuer.example/jwks?token=canary").unwrap();
     assert!(!format!("{jwks:?}").contains("canary"));
 }
+
+/// A test run by itself: a proxy is taken from the environment of the process.
+#[tokio::test]
+async fn keys_on_loopback_are_fetched_past_a_proxy_of_the_environment() {
+    const IS_CHILD: &str = "DATASET_EVENTS_TEST_PROXY_CHILD";
+    if std::env::var_os(IS_CHILD).is_some() {
+        let server = Server::start(&[TestKey::eddsa().jwk("k1")]).await;
+        let jwks = Jwks::builder(&server.url).build().unwrap();
+        jwks.warm_up().await.unwrap();
+        assert_eq!((jwks.status().keys, server.asked()), (1, 1));
+        return;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--nocapture", "keys_on_loopback_are_fetched_past_a_proxy_of_the_environment"]);
+    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        // The discard port: nothing answers there.
+        child.env(name, "http://127.0.0.1:9");
+    }
+    child.env(IS_CHILD, "1").env_remove("NO_PROXY").env_remove("no_proxy");
+    let ended = tokio::task::spawn_blocking(move || child.status().unwrap()).await.unwrap();
+    assert!(ended.success(), "the keys were asked of the proxy: {ended}");
+}

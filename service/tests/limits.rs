@@ -124,3 +124,35 @@ async fn a_head_that_is_too_slow_ends_the_connection_and_records_nothing() {
     assert_eq!(service.stop().await.requests, 0);
     ledger.assert_empty();
 }
+
+/// Whatever the handler makes of it: the client broke the body, not the service behind the handler.
+#[tokio::test]
+async fn a_body_that_breaks_off_has_one_code_on_every_route() {
+    let ledger = TestLedger::new();
+    let service = service(&ledger).await;
+    for (sent, path) in ["/bytes", "/json", "/swallows", "/slow"].into_iter().enumerate() {
+        let mut stream = TcpStream::connect(service.addr).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer acme~u_1\r\n\
+             Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"half\":"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Until the service is done with the connection.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        let events = ledger.events_of("http.request");
+        assert_eq!(events.len(), sent + 1, "{path}");
+        assert_eq!(last_code(&ledger), "http.body_broken", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrongly_framed_body_is_refused_as_the_clients_mistake() {
+    let ledger = TestLedger::new();
+    let service = service(&ledger).await;
+    let request = "POST /bytes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer acme~u_1\r\n\
+                   Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n";
+    let answer = raw(service.addr, request).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("http.body_broken"), "{answer}");
+    assert_eq!(last_code(&ledger), "http.body_broken");
+}

@@ -55,6 +55,8 @@ fn the_printed_table_has_each_route_with_its_limits_and_codes() {
         "`auth.scope_mismatch` 403",
         "`rate_limit.exceeded` 429",
         "`http.timeout` 504",
+        "`http.shutting_down` 503",
+        "`internal` 500",
         "`http.route_not_found` 404",
     ] {
         assert!(text.contains(code), "{code} is not in\n{text}");

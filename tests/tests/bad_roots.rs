@@ -149,6 +149,35 @@ fn a_torn_tail_is_cut_into_quarantine_and_nothing_else_is_lost() {
 }
 
 #[test]
+fn a_new_ledger_in_a_relative_root_keeps_its_journal() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let mut command = Command::new(DISK);
+    let output = command.current_dir(folder.path()).args(["root", "leave"]).output();
+    assert_aborted(&output.expect("start the program"));
+    let root = folder.path().join("root");
+    open(&root).expect("open what was left").close().expect("close");
+    assert_eq!(Log::read(&only_ledger(&root)).events_of("disk.recorded").count(), 10);
+}
+
+#[test]
+fn a_journal_that_two_paths_lead_to_is_kept() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let (root, journals, link) =
+        (folder.path().join("root"), folder.path().join("journals"), folder.path().join("link"));
+    fs::create_dir(&journals).expect("a directory");
+    std::os::unix::fs::symlink(&journals, &link).expect("a link");
+    for (journal_dir, calls) in [(&journals, 10), (&link, 20)] {
+        let mut command = Command::new(DISK);
+        let output = command.arg(&root).arg("leave-in").arg(journal_dir).output();
+        assert_aborted(&output.expect("start the program"));
+        let left = fs::read_dir(&journals).expect("the directory").count();
+        assert_eq!(left, 1, "no journal after {calls} calls");
+    }
+    open(&root).expect("open what was left").close().expect("close");
+    assert_eq!(Log::read(&only_ledger(&root)).events_of("disk.recorded").count(), 20);
+}
+
+#[test]
 fn a_tail_torn_at_any_byte_is_cut_and_recovered_from_the_journal() {
     let root = tempfile::tempdir().expect("temporary directory");
     let ledger = left(root.path());

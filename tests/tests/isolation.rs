@@ -214,3 +214,59 @@ fn an_exercise_that_shows_nothing_and_a_ledger_that_is_not_there_are_no_success(
     assert_eq!(silent, 2, "{breaches:?}");
     assert!(breaches.iter().any(|breach| matches!(breach, Breach::Unreadable { .. })), "{breaches:?}");
 }
+
+#[test]
+fn an_exercise_that_was_refused_everywhere_fails_though_its_ids_were_echoed() {
+    let refused = IsolationContract::new(|tenant| {
+        Observed::new()
+            .saw("headers", format!("x-request-id: {}", tenant.request_id))
+            .saw("body", format!(r#"{{"code":"http.unauthorized","user":"{}"}}"#, tenant.user_id))
+    });
+    let broken = refused.tenants(2).rounds(3).run(Vec::new).expect_err("all of it was refused");
+    let [Breach::NothingOfItsOwn { tenant, rounds }, Breach::NothingOfItsOwn { .. }] = &broken.breaches[..]
+    else {
+        panic!("{broken}");
+    };
+    assert_eq!((tenant.as_str(), &rounds[..]), ("isolation-0", &[0, 1, 2][..]));
+    let message = broken.to_string();
+    assert!(message.contains("nothing of isolation-1's own came back in round 0, 1, 2"), "{message}");
+    assert!(message.contains("Let the exercise assert that they succeed"), "{message}");
+}
+
+#[test]
+fn refusals_in_the_ledger_are_no_success_even_when_they_echo_the_data() {
+    let test = TestLedger::new();
+    let refused = IsolationContract::new(|tenant| {
+        let ctx = context(test.ledger(), tenant);
+        save(&ctx, "").expect_err("refused");
+        Observed::new().saw("body", format!("there is no note {}", tenant.canary))
+    });
+    let broken = refused.tenants(2).rounds(1).ledger(test.ledger()).run(Vec::new).expect_err("refused");
+    let without: Vec<_> = broken.breaches.iter().collect();
+    assert!(
+        matches!(without[..], [Breach::NothingSucceeded { .. }, Breach::NothingSucceeded { .. }]),
+        "{broken}"
+    );
+    let message = broken.to_string();
+    assert!(
+        message.contains("no ok event of isolation-0") && message.contains("assert the status"),
+        "{message}"
+    );
+}
+
+#[test]
+fn each_round_has_to_be_served_and_an_ok_event_with_its_request_id_shows_that() {
+    let test = TestLedger::new();
+    let served_once = IsolationContract::new(|tenant| {
+        let ctx = context(test.ledger(), tenant);
+        if tenant.round == 0 || tenant.index == 0 {
+            save(&ctx, &tenant.canary).expect("saved");
+        } else {
+            save(&ctx, "").expect_err("refused");
+        }
+        Observed::new()
+    });
+    let breaches = broken(served_once.tenants(2).rounds(3).ledger(test.ledger()).run(Vec::new));
+    let expected = Breach::NothingOfItsOwn { tenant: "isolation-1".to_owned(), rounds: vec![1, 2] };
+    assert_eq!(breaches, [expected]);
+}

@@ -34,7 +34,17 @@ pub(crate) enum ClientError {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Arc<str>,
-    answers: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
+    answered: Arc<AtomicU64>,
+}
+
+/// What became of the requests of a client, once none is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// The head of an answer came back.
+    pub(crate) answered: u64,
+    /// The client left, or the connection broke, before that.
+    pub(crate) cut: u64,
 }
 
 /// Whose request it is.
@@ -92,12 +102,13 @@ impl Reply {
 impl Client {
     pub(crate) fn new(base: &str) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder().build().map_err(ClientError::Build)?;
-        Ok(Self { http, base: base.into(), answers: Arc::default() })
+        Ok(Self { http, base: base.into(), sent: Arc::default(), answered: Arc::default() })
     }
 
-    /// How many answers came back: one for each event `http.request` of the gateway.
-    pub(crate) fn answers(&self) -> u64 {
-        self.answers.load(Ordering::Relaxed)
+    /// What became of the requests; complete when none is in flight.
+    pub(crate) fn counts(&self) -> Counts {
+        let answered = self.answered.load(Ordering::Relaxed);
+        Counts { answered, cut: self.sent.load(Ordering::Relaxed).saturating_sub(answered) }
     }
 
     /// A request with a JSON body, and its answer.
@@ -173,10 +184,11 @@ impl Client {
         method: Method,
         path: &str,
     ) -> Result<reqwest::Response, ClientError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
         let response = request.send().await;
         let response =
             response.map_err(|source| ClientError::Send { method, path: path.to_owned(), source })?;
-        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
         Ok(response)
     }
 

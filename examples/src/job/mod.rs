@@ -2,32 +2,30 @@
 
 mod client;
 mod documents;
+mod interrupted;
 mod process;
 mod report;
+mod services;
 mod workload;
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use dataset_events_examples::services::{
-    ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, Start,
-};
+use dataset_events_examples::services::Issuer;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use client::Client;
+use client::{Client, Counts};
 use documents::Documents;
-use process::{ProcessError, Service};
-use report::Source;
+use interrupted::Interrupted;
+use process::ProcessError;
+use report::{Requests, Source};
+use services::Services;
 
-/// Any free port of this machine.
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-/// More than one tenant of the job sends to one route; clients that send more are refused.
-const REQUESTS_PER_SECOND: u32 = 2_000;
 /// How long the last events may take from the journal to the log.
 const SETTLING: Duration = Duration::from_secs(10);
 /// How long the token that is printed for a look around is valid.
@@ -53,130 +51,147 @@ pub(crate) struct JobArgs {
     once: bool,
 }
 
+/// What ends the work before it is done.
+#[derive(Debug)]
+enum Stop {
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// A service is gone.
+    Died(ProcessError),
+}
+
+/// How far the job came while its services ran.
+enum Served {
+    /// The work is done, and the report is to follow their end.
+    Worked,
+    /// The report was given; whether both ledgers verify.
+    Reported(bool),
+    /// The work was interrupted.
+    Interrupted { before: Requests, counts: Counts },
+}
+
 /// Runs the job. Whether both ledgers verify.
 pub(crate) async fn run(args: &JobArgs) -> Result<bool, Box<dyn Error>> {
+    // First, so that from here on Ctrl-C ends the job in order.
+    let interrupt = interrupt()?;
+    tokio::pin!(interrupt);
     let directory = args.docs.clone().unwrap_or_else(repository);
     let documents = Arc::new(Documents::below(&directory, args.files)?);
     announce(&mut io::stdout(), &directory, &documents)?;
-    let interrupt = interrupt()?;
-    tokio::pin!(interrupt);
 
     let issuer = Issuer::start().await?;
     let mut services = Services::start(&args.root, &issuer).await?;
-    println!(
-        "The gateway takes requests at {}; the engines answer it at {}.",
-        services.gateway.url(),
-        services.engines.url()
-    );
-    let work = work(services.gateway.url(), services.sources(), &issuer, documents);
-    tokio::select! {
-        done = work => done?,
-        error = services.died() => return Err(error.into()),
-        () = &mut interrupt => {
+    let sources = services.sources();
+    match serve(args, &mut services, &issuer, documents, interrupt).await {
+        Ok(Served::Worked) => {
+            // The last checkpoint, which closing makes, covers all that the report is about.
+            services.end().await?;
+            report(args, sources).await
+        }
+        Ok(Served::Reported(is_verified)) => {
+            println!("\nThe services answer what is in flight and drain their ledgers.");
+            services.end().await?;
+            Ok(is_verified)
+        }
+        Ok(Served::Interrupted { before, counts }) => {
             println!("\nInterrupted: the services answer what is in flight and drain their ledgers.");
             services.end().await?;
-            return Ok(true);
+            println!("{}", Interrupted::of(before, requests(&sources).await?, counts)?);
+            Ok(true)
+        }
+        Err(error) => {
+            let error = services.cause_of(error).await;
+            services.end_what_is_left().await;
+            Err(error)
         }
     }
-
-    let sources = services.sources();
-    if args.once {
-        // The last checkpoint, which closing makes, covers all that the report is about.
-        services.end().await?;
-        return report(args, sources).await;
-    }
-    let is_verified = report(args, sources).await?;
-    invite(&services, &issuer)?;
-    tokio::select! {
-        error = services.died() => return Err(error.into()),
-        () = &mut interrupt => {}
-    }
-    println!("\nThe services answer what is in flight and drain their ledgers.");
-    services.end().await?;
-    Ok(is_verified)
 }
 
-/// The two services, each a process of its own.
-#[derive(Debug)]
-struct Services {
-    engines: Service,
-    gateway: Service,
-}
-
-impl Services {
-    async fn start(root: &Path, issuer: &Issuer) -> Result<Self, Box<dyn Error>> {
-        let service = ServiceConfig {
-            root: root.to_owned(),
-            listen: LOOPBACK,
-            operations: LOOPBACK,
-            service_secret: Secret::random()?,
-        };
-        let engines = Service::start(&Start::Engines(service.clone())).await?;
-        let gateway = GatewayConfig {
-            service,
-            users: issuer.user_keys(),
-            engines_url: engines.url(),
-            requests_per_second: REQUESTS_PER_SECOND,
-        };
-        let gateway = Service::start(&Start::Gateway(gateway)).await?;
-        Ok(Self { engines, gateway })
-    }
-
-    fn sources(&self) -> [Source; 2] {
-        let source = |service, of: &Service| Source { service, ledger: of.started().ledger.clone() };
-        [source(GATEWAY, &self.gateway), source(ENGINES, &self.engines)]
-    }
-
-    /// Waits until one of them ends, which none should.
-    async fn died(&mut self) -> ProcessError {
-        tokio::select! {
-            error = self.gateway.died() => error,
-            error = self.engines.died() => error,
-        }
-    }
-
-    /// Ends both, the one that asks before the one that answers.
-    async fn end(self) -> Result<(), ProcessError> {
-        self.gateway.end().await?;
-        self.engines.end().await?;
-        Ok(())
-    }
-}
-
-/// All scopes at work, until each answer has its event in the gateway's log.
-async fn work(
-    gateway: String,
-    sources: [Source; 2],
+/// The work, and without `--once` the report and the time after it.
+async fn serve(
+    args: &JobArgs,
+    services: &mut Services,
     issuer: &Issuer,
     documents: Arc<Documents>,
-) -> Result<(), Box<dyn Error>> {
-    let client = Client::new(&gateway)?;
+    mut interrupt: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Served, Box<dyn Error>> {
+    let (gateway, engines) = (&services.gateway, &services.engines);
+    println!(
+        "The gateway (process {}) takes requests at {}; the engines (process {}) answer it at {}.",
+        gateway.process_id(),
+        gateway.url(),
+        engines.process_id(),
+        engines.url()
+    );
+    let client = Client::new(&gateway.url())?;
+    let sources = services.sources();
     let before = requests(&sources).await?;
+    let stop = async {
+        tokio::select! {
+            error = services.died() => Stop::Died(error),
+            () = &mut interrupt => Stop::Interrupted,
+        }
+    };
+    match work(&client, &sources, before, issuer, documents, stop).await? {
+        None => {}
+        Some(Stop::Died(error)) => return Err(error.into()),
+        Some(Stop::Interrupted) => return Ok(Served::Interrupted { before, counts: client.counts() }),
+    }
+    if args.once {
+        return Ok(Served::Worked);
+    }
+    let is_verified = report(args, sources).await?;
+    invite(services, issuer)?;
+    tokio::select! {
+        error = services.died() => Err(error.into()),
+        () = interrupt => Ok(Served::Reported(is_verified)),
+    }
+}
+
+/// All scopes at work, until each answer has its event in the gateway's log; or until `stop` ends.
+async fn work<S>(
+    client: &Client,
+    sources: &[Source; 2],
+    before: Requests,
+    issuer: &Issuer,
+    documents: Arc<Documents>,
+    stop: impl Future<Output = S>,
+) -> Result<Option<S>, Box<dyn Error>> {
+    tokio::pin!(stop);
     let progress = ProgressBar::new((documents.items.len() * workload::SCOPES) as u64);
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} documents  {elapsed}")?);
     let began = Instant::now();
-    workload::run(&client, issuer, documents, &progress).await?;
+    let stopped = workload::run(client, issuer, documents, &progress, stop.as_mut()).await;
     progress.finish_and_clear();
-    println!("{} requests were answered in {:.1} s.", client.answers(), began.elapsed().as_secs_f64());
+    if let Some(stopped) = stopped? {
+        return Ok(Some(stopped));
+    }
+    let answered = client.counts().answered;
+    println!("{answered} requests were answered in {:.1} s.", began.elapsed().as_secs_f64());
+    tokio::select! {
+        stopped = stop => Ok(Some(stopped)),
+        settled = settle(sources, before, answered) => settled.map(|()| None),
+    }
+}
 
-    // An answer's event survives from when it is given, and is in the log a group later.
+/// Waits for the events of the last answers: each survives from when it is given, and is in the log a group later.
+async fn settle(sources: &[Source; 2], before: Requests, answered: u64) -> Result<(), Box<dyn Error>> {
     let deadline = Instant::now() + SETTLING;
     loop {
-        let recorded = requests(&sources).await? - before;
-        if recorded == client.answers() {
+        let recorded = requests(sources).await?.since(before).total();
+        if recorded == answered {
             return Ok(());
         }
-        if recorded > client.answers() || Instant::now() > deadline {
-            let answers = client.answers();
-            return Err(format!("{answers} requests were answered, but the log holds {recorded}").into());
+        if recorded > answered || Instant::now() > deadline {
+            return Err(format!("{answered} requests were answered, but the log holds {recorded}").into());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn requests(sources: &[Source; 2]) -> Result<u64, Box<dyn Error>> {
+async fn requests(sources: &[Source; 2]) -> Result<Requests, Box<dyn Error>> {
     let ledger = sources[0].ledger.clone();
-    Ok(tokio::task::spawn_blocking(move || report::requests(&ledger)).await??)
+    Ok(tokio::task::spawn_blocking(move || Requests::of(&ledger)).await??)
 }
 
 /// Prints the report and writes it as JSON. Whether both ledgers verify.

@@ -82,6 +82,16 @@ impl Service {
         &self.started
     }
 
+    /// The number of its process; 0 once it is known to have ended.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Its base address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.started.listening)

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dataset_events::LedgerId;
+use dataset_events_service::Limits;
 use serde::{Deserialize, Serialize};
 
 /// A secret that services share. Never printed.
@@ -72,6 +74,29 @@ pub struct GatewayConfig {
     pub engines_url: String,
     /// Requests a second for each tenant and route.
     pub requests_per_second: u32,
+}
+
+/// How long a service waits for a request that comes in slowly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For its head. A connection that is slower is closed.
+    pub head: Duration,
+    /// For its body, on routes without bounds of their own: those that take media or images keep theirs.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    /// 30 s for the head, 15 s for the body.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(30), body: Duration::from_secs(15) }
+    }
+}
+
+impl Patience {
+    /// The bounds of routes that have none of their own.
+    pub(super) fn limits(self) -> Limits {
+        Limits::new().body_time(self.body)
+    }
 }
 
 /// One service to start; a process reads it as one line of JSON from standard input.

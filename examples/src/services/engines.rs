@@ -8,7 +8,7 @@ use dataset_events_service::identity::{DefaultScope, EnvSource, JwtAuthenticator
 use dataset_events_service::{Admission, RouteTable};
 
 use super::api;
-use super::config::Secret;
+use super::config::{Patience, Secret};
 use super::error::ServiceError;
 use super::{DEPLOYMENT_ENV, ENGINES, SERVICE_ISSUER};
 use crate::engines::Engines;
@@ -39,9 +39,18 @@ pub fn router(
     engines: Engines,
     service_secret: &Secret,
 ) -> Result<(Router, Admission), ServiceError> {
+    router_with(ledger, engines, service_secret, Patience::default())
+}
+
+pub(super) fn router_with(
+    ledger: &Ledger,
+    engines: Engines,
+    service_secret: &Secret,
+    patience: Patience,
+) -> Result<(Router, Admission), ServiceError> {
     let keys = KeySet::new([VerificationKey::hs256(service_secret.as_bytes())?])?;
     let tokens = JwtAuthenticator::for_service_tokens(SERVICE_ISSUER, ENGINES, keys).build()?;
-    let routes = routes();
+    let routes = routes().limits(patience.limits());
     let admission = Admission::builder(ledger)
         .authenticate(tokens)
         .env(DEPLOYMENT_ENV)

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
-use dataset_events_service::{ApiError, Ctx, RemoteError};
+use dataset_events_service::{ApiError, Ctx, RemoteError, codes};
 
 use super::error::ServiceCallError;
 use super::gateway::Gateway;
@@ -31,6 +31,11 @@ pub(super) async fn forward(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    // A URL is made of the path: dots and backslashes would lead to another route than the one that was
+    // admitted, limited and recorded here.
+    if !gateway.engines.keeps(parts.uri.path()) {
+        return Err(ApiError::new(codes::INVALID_PATH, "the path has `..`, `\\`, or what a URL cannot hold"));
+    }
     let outgoing = gateway
         .engines
         .request(parts.method, path)

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use dataset_events::Ledger;
-use dataset_events_service::client::CarryError;
 use dataset_events_service::identity::{DefaultScope, EnvSource, Jwks, JwtAuthenticator};
 use dataset_events_service::{Admission, RateLimit, RemoteError, RouteTable};
 
-use super::config::GatewayConfig;
+use super::config::{GatewayConfig, Patience};
 use super::engines_client::EnginesClient;
-use super::error::ServiceError;
+use super::error::{ServiceCallError, ServiceError};
 use super::remote_controls::RemoteControls;
 use super::{DEPLOYMENT_ENV, api, engines, forward};
 use crate::engines::{Bossman, Chat, Nexus};
@@ -43,7 +42,7 @@ pub fn routes(requests_per_second: u32) -> RouteTable<Gateway> {
     let forwarded = engines::exposed_routes()
         .answered_by(forward::forward)
         .errors_everywhere::<RemoteError>()
-        .errors_everywhere::<CarryError>();
+        .errors_everywhere::<ServiceCallError>();
     RouteTable::new()
         .rate_limit(RateLimit::per_second(requests_per_second))
         .merge(api::chat::routes())
@@ -61,13 +60,22 @@ pub fn router(
     gateway: Gateway,
     config: &GatewayConfig,
 ) -> Result<(Router, Admission), ServiceError> {
+    router_with(ledger, gateway, config, Patience::default())
+}
+
+pub(super) fn router_with(
+    ledger: &Ledger,
+    gateway: Gateway,
+    config: &GatewayConfig,
+    patience: Patience,
+) -> Result<(Router, Admission), ServiceError> {
     let users = JwtAuthenticator::builder()
         .issuer(&config.users.issuer)
         .audience(&config.users.audience)
         .jwks(Jwks::builder(&config.users.jwks_url).build()?)
         .env_claim("env")
         .build()?;
-    let routes = routes(config.requests_per_second);
+    let routes = routes(config.requests_per_second).limits(patience.limits());
     let admission = Admission::builder(ledger)
         .authenticate(users)
         .env(DEPLOYMENT_ENV)

@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 
 use dataset_events::Env;
 
-pub use config::{Ended, GatewayConfig, Secret, ServiceConfig, Start, Started, UserKeys};
+pub use config::{Ended, GatewayConfig, Patience, Secret, ServiceConfig, Start, Started, UserKeys};
 pub use error::ServiceError;
 pub use gateway::Gateway;
 pub use issuer::{Issuer, IssuerError};
-pub use run::{Running, run_from_stdin, start};
+pub use run::{Running, run_from_stdin, start, start_with};
 
 /// The names of the services: in events, and as audiences of service tokens.
 pub const GATEWAY: &str = "gateway";

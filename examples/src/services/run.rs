@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::config::{Ended, ServiceConfig, Start, Started};
+use super::config::{Ended, Patience, ServiceConfig, Start, Started};
 use super::error::ServiceError;
 use super::{ENGINES, GATEWAY, Gateway, engines, gateway, ledgers_of};
 use crate::engines::{Engines, Nexus, Sources};
@@ -77,16 +77,26 @@ impl Running {
 ///
 /// [`ServiceError`].
 pub async fn start(start: &Start) -> Result<Running, ServiceError> {
+    start_with(start, Patience::default()).await
+}
+
+/// As [`start`], with another patience.
+///
+/// # Errors
+///
+/// [`ServiceError`].
+pub async fn start_with(start: &Start, patience: Patience) -> Result<Running, ServiceError> {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async move {
         // Also when the sender is dropped.
         let _ = stopped.await;
     };
-    start_until(start, stop, shutdown).await
+    start_until(start, patience, stop, shutdown).await
 }
 
 async fn start_until(
     start: &Start,
+    patience: Patience,
     stop: oneshot::Sender<()>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Running, ServiceError> {
@@ -97,18 +107,27 @@ async fn start_until(
     let ledger = open_ledger(name, config)?;
     let nexus = Nexus::open(config.root.join(format!("{name}.sqlite")), Sources::system())?;
     let (router, admission) = match start {
-        Start::Engines(config) => engines::router(&ledger, Engines::over(nexus), &config.service_secret)?,
-        Start::Gateway(config) => gateway::router(&ledger, Gateway::new(&ledger, nexus, config)?, config)?,
+        Start::Engines(config) => {
+            engines::router_with(&ledger, Engines::over(nexus), &config.service_secret, patience)?
+        }
+        Start::Gateway(config) => {
+            gateway::router_with(&ledger, Gateway::new(&ledger, nexus, config)?, config, patience)?
+        }
     };
     let (listener, listening) = listen(config.listen).await?;
-    let (operations, operating) = operations(config.operations, &ledger).await?;
+    let health = HealthChecks::new(&ledger);
+    let (operations, operating) = operations(config.operations, &ledger, &health).await?;
     let started = Started {
         listening,
         operations,
         ledger_id: ledger.id(),
         ledger: ledger.path().map(ToOwned::to_owned).unwrap_or_default(),
     };
-    let options = ServeOptions::new().admission(&admission).shutdown_on(shutdown);
+    let options = ServeOptions::new()
+        .header_time(patience.head)
+        .admission(&admission)
+        .health(&health)
+        .shutdown_on(shutdown);
     let served = serve(listener, router, ledger.clone(), options);
     let operating = tokio::spawn(operating);
     let serving = tokio::spawn(async move {
@@ -139,9 +158,10 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Servic
 async fn operations(
     address: SocketAddr,
     ledger: &Ledger,
+    health: &HealthChecks,
 ) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), ServiceError> {
     let metrics = MetricsEndpoint::new(ledger).map_err(ServiceError::Metrics)?;
-    let router = Router::new().merge(HealthChecks::new(ledger).router()).merge(metrics.router());
+    let router = Router::new().merge(health.clone().router()).merge(metrics.router());
     let (listener, listening) = listen(address).await?;
     let serving = async move {
         // What happens to an operator's connection is no failure of the service.
@@ -176,7 +196,7 @@ pub async fn run_from_stdin() -> Result<(), ServiceError> {
         Start::Engines(_) => ENGINES,
         Start::Gateway(_) => GATEWAY,
     });
-    let running = start_until(&start, stop, shutdown).await?;
+    let running = start_until(&start, Patience::default(), stop, shutdown).await?;
     say(running.started())?;
     let report = running.ended().await?;
     say(&Ended { is_complete: report.cut == 0, drained_events: report.drained.events })

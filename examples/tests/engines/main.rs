@@ -1,8 +1,10 @@
 //! The engines, as their callers and as an auditor see them.
 
+mod annotated;
 mod bossman;
 mod chat;
 mod common;
+mod coverage;
 mod documented;
 mod equality;
 mod failing;

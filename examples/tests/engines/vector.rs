@@ -233,7 +233,7 @@ const QUESTIONS: [(&str, &str); 16] = [
     ),
     ("what may a memory mapped block do when many threads need one", "design.the-journal-journal"),
     (
-        "how are records sorted so that a later call has a higher sequence number",
+        "how are records sorted by completion time, so that no effect comes before its cause",
         "design.order-ledger-sequencer",
     ),
     ("when is a group written and fsynced", "design.groups-ledger-log_writer"),

@@ -14,13 +14,15 @@ use crate::ids::{AuthSubject, Env, InvalidId, RequestId, Scope, SpanId, TenantId
 use crate::ledger::LedgerShared;
 use crate::pending::{self, Ambient};
 
-/// Which ids of a context were missing and made up. A bit set.
+/// Which ids of a context, or whether its scope, were missing and made up. A bit set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Synthesized(pub(crate) u8);
 
 impl Synthesized {
     pub(crate) const REQUEST_ID: u8 = 1;
     pub(crate) const TRACE_ID: u8 = 2;
+    /// A loose scope named `$system`, which is nobody's to name.
+    pub(crate) const SCOPE: u8 = 4;
 }
 
 /// The longest user agent that is kept, in bytes; a longer one is cut.

@@ -59,7 +59,7 @@ pub struct DatasetEvent {
     pub span_id: SpanId,
     /// The span that this call ran in.
     pub parent_span_id: Option<SpanId>,
-    /// Which ids were missing and made up.
+    /// Which ids were missing and made up; `scope` when a call named `$system`, which is nobody's to name.
     pub synthesized: Vec<String>,
     /// What the call read or wrote. Empty when sealed or omitted: see
     /// [`source_refs_marker`](Self::source_refs_marker).

@@ -122,11 +122,11 @@ fn site_of(
                 attempted: format!("create journal_dir {}", directory.display()),
                 source,
             })?;
-            directory.join(format!("{}.journal", taken.ledger_id))
+            let journal = directory.join(format!("{}.journal", taken.ledger_id));
+            std::path::absolute(&journal).unwrap_or(journal)
         }
-        None => taken.directory.join("journal"),
+        None => in_directory(&taken.directory),
     };
-    let journal = std::path::absolute(&journal).unwrap_or(journal);
     Ok(Site {
         ledger_id: taken.ledger_id,
         signer: match signer {
@@ -200,8 +200,22 @@ fn last_journal(storage: &dyn Storage, directory: &Path) -> Result<PathBuf, Open
     })?;
     Ok(match named {
         Some(path) => PathBuf::from(std::ffi::OsString::from_vec(path)),
-        None => directory.join("journal"),
+        None => in_directory(directory),
     })
+}
+
+/// The journal's usual place. Absolute, because that is how places are compared.
+fn in_directory(directory: &Path) -> PathBuf {
+    let journal = directory.join("journal");
+    std::path::absolute(&journal).unwrap_or(journal)
+}
+
+/// Whether two paths lead to one file: by a link, or by another mount of the same directory.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let file = |path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    file(one).is_some_and(|found| file(other) == Some(found))
 }
 
 /// Notes where the journal lies from now on, and removes the one before, whose records are in the log.
@@ -215,6 +229,10 @@ fn move_journal(storage: &dyn Storage, last: &Path, now: &Path) -> Result<(), Op
         attempted: format!("write {JOURNAL_PATH_NAME}, which names {}", now.display()),
         source,
     })?;
+    // The new one is made already: what would be removed must not be it.
+    if is_same_file(last, now) {
+        return Ok(());
+    }
     match std::fs::remove_file(last) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(OpenError::Io {
             attempted: format!("remove the journal {}, whose records are in the log", last.display()),

@@ -434,6 +434,9 @@ impl Sequencer {
         let scope = scope_hash(parts.tenant.as_bytes(), parts.env.as_bytes());
         *self.state.recent_bytes.entry(scope).or_default() += (group.bytes.len() - start) as u64;
         group.events += 1;
+        if parts.synthesized & Synthesized::SCOPE != 0 {
+            self.shared.counts.synthesized_scopes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         // The ledger's own events have no request.
         if parts.synthesized != 0 && !parts.surface.starts_with("ledger.") {
             let counts = &self.shared.counts;

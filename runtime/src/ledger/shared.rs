@@ -163,6 +163,7 @@ pub(crate) struct Counts {
     pub(crate) synthesized: AtomicU64,
     pub(crate) synthesized_request_ids: AtomicU64,
     pub(crate) synthesized_trace_ids: AtomicU64,
+    pub(crate) synthesized_scopes: AtomicU64,
     pub(crate) groups: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) log_bytes: AtomicU64,
@@ -355,11 +356,7 @@ impl LedgerShared {
         } else {
             Urgency::Normal
         };
-        let is_shed_first = urgency == Urgency::Normal
-            && self.is_shedding.load(Ordering::Relaxed)
-            && self.arena.is_half_full()
-            && self.largest_scope.load(Ordering::Relaxed)
-                == scope_hash(record.tenant().as_bytes(), record.env().as_bytes());
+        let is_shed_first = urgency == Urgency::Normal && self.is_shed_first(record);
         if !is_shed_first {
             if let Some(place) = self.try_append(record, urgency) {
                 return Ok(place);
@@ -381,6 +378,33 @@ impl LedgerShared {
                     self.clock.cut_ticks(),
                 );
             }
+        }
+        self.signal.filling();
+        Err(Refused(UnavailableReason::Overloaded))
+    }
+
+    /// Whether a record is of the scope that wrote most, while the journal is over half full and sheds.
+    fn is_shed_first(&self, record: &Record<'_>) -> bool {
+        self.is_shedding.load(Ordering::Relaxed)
+            && self.arena.is_half_full()
+            && self.largest_scope.load(Ordering::Relaxed)
+                == scope_hash(record.tenant().as_bytes(), record.env().as_bytes())
+    }
+
+    /// Writes the completion of a call without an attempt, if that can be done at once.
+    ///
+    /// Never waits for room. What is refused is no loss: whoever asks keeps it.
+    pub(crate) fn try_publish(self: &Arc<Self>, record: &mut Record<'_>) -> Result<Place, Refused> {
+        if !self.arena.is_live() {
+            return Err(Refused(UnavailableReason::Forked));
+        }
+        if self.is_closed() {
+            return Err(Refused(UnavailableReason::Closed));
+        }
+        if !self.is_shed_first(record)
+            && let Some(place) = self.try_append(record, Urgency::Normal)
+        {
+            return Ok(place);
         }
         self.signal.filling();
         Err(Refused(UnavailableReason::Overloaded))

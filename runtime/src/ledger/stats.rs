@@ -29,6 +29,8 @@ pub struct LedgerStats {
     pub synthesized_request_ids: u64,
     /// Those of them whose trace id was made up.
     pub synthesized_trace_ids: u64,
+    /// Events of calls whose `tenant = .., env = ..` named `$system`. Each is an error in the program.
+    pub synthesized_scopes: u64,
     /// Attempts whose event is not in the log yet.
     pub open_attempts: u64,
     /// Blocks of the journal that threads can lease, in all.
@@ -60,6 +62,7 @@ impl Ledger {
             synthesized: read(&counts.synthesized),
             synthesized_request_ids: read(&counts.synthesized_request_ids),
             synthesized_trace_ids: read(&counts.synthesized_trace_ids),
+            synthesized_scopes: read(&counts.synthesized_scopes),
             open_attempts: read(&counts.open_attempts),
             journal_blocks: shared.arena.layout().lease_blocks(),
             journal_blocks_free: shared.arena.free_blocks(),

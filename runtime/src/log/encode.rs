@@ -121,6 +121,25 @@ fn put_start(out: &mut Vec<u8>, kind: &[u8], ledger_id: LedgerId, parts: &LinePa
     out.push(b'"');
 }
 
+/// The names of what was made up, in their order.
+const SYNTHESIZED_NAMES: [(u8, &str); 3] = [
+    (Synthesized::REQUEST_ID, "request_id"),
+    (Synthesized::TRACE_ID, "trace_id"),
+    (Synthesized::SCOPE, "scope"),
+];
+
+fn put_synthesized(out: &mut Vec<u8>, bits: u8) {
+    let mut names = SYNTHESIZED_NAMES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name);
+    let Some(first) = names.next() else { return };
+    put(out, b",\"synthesized\":[\"");
+    put(out, first.as_bytes());
+    for name in names {
+        put(out, b"\",\"");
+        put(out, name.as_bytes());
+    }
+    put(out, b"\"]");
+}
+
 fn put_context(out: &mut Vec<u8>, parts: &LineParts<'_>) {
     out.push(b',');
     put(out, parts.context);
@@ -128,12 +147,7 @@ fn put_context(out: &mut Vec<u8>, parts: &LineParts<'_>) {
     if parts.parent_span_id != 0 {
         put_span(out, b",\"parent_span_id\":\"", parts.parent_span_id);
     }
-    match parts.synthesized & (Synthesized::REQUEST_ID | Synthesized::TRACE_ID) {
-        0 => {}
-        Synthesized::REQUEST_ID => put(out, b",\"synthesized\":[\"request_id\"]"),
-        Synthesized::TRACE_ID => put(out, b",\"synthesized\":[\"trace_id\"]"),
-        _ => put(out, b",\"synthesized\":[\"request_id\",\"trace_id\"]"),
-    }
+    put_synthesized(out, parts.synthesized);
     if !parts.source_refs.is_empty() {
         put(out, b",\"source_refs\":[");
         put(out, parts.source_refs);
@@ -301,8 +315,8 @@ impl<'a> StoredAttempt<'a> {
         let start = text.find("\"actor\":")?;
         let end = start + text[start..].find(",\"span_id\":\"")?;
         let has = |name: &str| fields.synthesized.iter().any(|one| one == name);
-        let synthesized = if has("request_id") { Synthesized::REQUEST_ID } else { 0 }
-            | if has("trace_id") { Synthesized::TRACE_ID } else { 0 };
+        let synthesized = SYNTHESIZED_NAMES.iter().filter(|(_, name)| has(name));
+        let synthesized = synthesized.fold(0, |bits, (bit, _)| bits | bit);
         let refs = fields.source_refs.map_or("[]", |refs| refs.get());
         Some(Self {
             recorded_at: fields.recorded_at,
@@ -362,7 +376,7 @@ mod tests {
             context: br#""actor":{"type":"user","user_id":"u\",\"span_id\":\""},"request_id":"r","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736""#,
             span_id: 0xab,
             parent_span_id: 0xcd,
-            synthesized: 3,
+            synthesized: 7,
             source_refs: br#"{"kind":"thread","id":"th_1"}"#,
             changes: br#"{"field":"limit","before":1,"after":2}"#,
             writer: br#"{"service":"s","version":"1","instance":"i","epoch":1}"#,
@@ -380,7 +394,7 @@ mod tests {
         assert_eq!((event.seq, event.recorded_at, event.tenant_id()), (4, 9, "acme"));
         assert_eq!(event.error.as_ref().unwrap().message.as_deref(), Some("a \"quoted\" message"));
         assert_eq!(event.detail.items, Some(3));
-        assert_eq!(event.synthesized, ["request_id", "trace_id"]);
+        assert_eq!(event.synthesized, ["request_id", "trace_id", "scope"]);
         assert_eq!(event.source_refs[0].id, "th_1");
         assert_eq!(event.changes[0].after.get(), "2");
         assert_eq!(event.input_value()["n"], 1);

@@ -73,7 +73,7 @@ fn properties(own: Value) -> Value {
         "parent_span_id": { "$ref": "#/$defs/span_id" },
         "synthesized": {
             "type": "array",
-            "items": one_of(["request_id", "trace_id"]),
+            "items": one_of(["request_id", "trace_id", "scope"]),
             "minItems": 1,
             "uniqueItems": true,
         },

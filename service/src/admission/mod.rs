@@ -3,6 +3,7 @@
 //! One `http.request` event for each request, whatever its end; a storm of refusals aside, where an event says
 //! for how many it stands (see [`rate_limit`](crate::rate_limit)), or a count is told once a second.
 
+mod arrival;
 mod peer;
 mod scope;
 mod service;
@@ -38,9 +39,11 @@ struct Inner {
     public: HashSet<String>,
     trusted_proxies: Vec<AddressRange>,
     limits: RouteLimits,
-    limiters: Limiters,
+    limiters: Arc<Limiters>,
     refusals: Arc<Refusals>,
     unauthenticated: Arc<Unauthenticated>,
+    authentication_time: Duration,
+    keeps_foreign_errors: bool,
 }
 
 impl Admission {
@@ -57,15 +60,19 @@ impl Admission {
             rate_limits: RateLimits::none(),
             refusal_interval: Duration::from_secs(1),
             unauthenticated_per_second: 20,
+            authentication_time: Duration::from_secs(10),
+            keeps_foreign_errors: false,
         }
     }
 
     /// Records what was counted and not told yet: refusals by rate limits, and requests without an identity.
     /// The server does it before it drains the ledger.
     pub fn flush_suppressed(&self) -> Suppressed {
+        let (refusals, strangers) = (self.inner.refusals.flush(), self.inner.unauthenticated.flush());
         Suppressed {
-            rate_limited: self.inner.refusals.flush(),
-            unauthenticated: self.inner.unauthenticated.flush(),
+            rate_limited: refusals.told,
+            unauthenticated: strangers.told,
+            untold: refusals.untold + strangers.untold,
         }
     }
 }
@@ -92,6 +99,9 @@ pub struct Suppressed {
     pub rate_limited: u64,
     /// Requests without an identity, told by an event `http.unauthenticated_suppressed`.
     pub unauthenticated: u64,
+    /// Both, as far as the ledger took no event of them: it is closed, or its journal is full. They are counted
+    /// on, and told by the next flush that succeeds.
+    pub untold: u64,
 }
 
 /// Builds an [`Admission`].
@@ -107,6 +117,8 @@ pub struct AdmissionBuilder {
     rate_limits: RateLimits,
     refusal_interval: Duration,
     unauthenticated_per_second: u32,
+    authentication_time: Duration,
+    keeps_foreign_errors: bool,
 }
 
 impl fmt::Debug for AdmissionBuilder {
@@ -179,6 +191,21 @@ impl AdmissionBuilder {
         self
     }
 
+    /// How long it may take to find out who asks: 504 `http.timeout` after it, as an event of `$system`.
+    /// Defaults to 10 seconds.
+    pub fn authentication_time(mut self, time: Duration) -> Self {
+        self.authentication_time = time;
+        self
+    }
+
+    /// Leaves the body of a 4xx or 5xx that a handler answers without [`ApiError`](crate::ApiError) as it is,
+    /// instead of putting an envelope in its place. The event has the code `http.client_error` or
+    /// `http.server_error` either way. For routes whose clients speak another protocol of errors.
+    pub fn keep_foreign_errors(mut self) -> Self {
+        self.keeps_foreign_errors = true;
+        self
+    }
+
     /// Makes the layer.
     ///
     /// # Errors
@@ -199,20 +226,12 @@ impl AdmissionBuilder {
                 public: self.public,
                 trusted_proxies: self.trusted_proxies,
                 limits: self.limits,
-                limiters: Limiters::new(&self.rate_limits),
+                limiters: Arc::new(Limiters::new(&self.rate_limits)),
                 refusals: Arc::new(Refusals::new(self.refusal_interval)),
                 unauthenticated: Arc::new(unauthenticated),
+                authentication_time: self.authentication_time,
+                keeps_foreign_errors: self.keeps_foreign_errors,
             }),
         })
-    }
-}
-
-/// Runs `work` after a while. Without a runtime it is left to the flush of the shutdown.
-pub(crate) fn later(after: Duration, work: impl FnOnce() + Send + 'static) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(async move {
-            tokio::time::sleep(after).await;
-            work();
-        });
     }
 }

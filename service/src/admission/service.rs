@@ -1,5 +1,6 @@
 //! The way of one request through admission.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -9,25 +10,30 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::response::Response;
-use dataset_events::{ContextBuilder, ErrorCode, InvalidId, RequestContext, SpanId, dataset_event};
+use dataset_events::{ContextBuilder, InvalidId, RequestContext, SpanId, dataset_event};
 use futures::FutureExt as _;
+use http::header;
 use http::request::Parts;
-use http::{HeaderValue, header};
 use tower::Service;
 
 use super::Inner;
+use super::arrival::{Arrival, Leaving, write_ids};
 use super::peer::client_ip;
 use super::scope::Admitted;
 use crate::carried::Carried;
 use crate::codes;
+use crate::cut::Cut;
 use crate::envelope::{self, ApiError};
 use crate::identity::{AuthError, BoxFuture, Identity};
 use crate::limits;
 use crate::rate_limit::{Refusal, Verdict};
-use crate::trace_context::{Incoming, TRACEPARENT, X_REQUEST_ID};
 
-/// Stands for the template where no route fits: the raw path is never recorded.
-const NO_ROUTE: &str = "(no route)";
+/// Under which panics without a tenant are counted when they are too many for events of their own.
+const PANIC: &str = "panic";
+
+const SHUTTING_DOWN: &str = "the service is shutting down: try again";
+
+type Panic = Box<dyn Any + Send>;
 
 /// A service behind [`Admission`](super::Admission).
 #[derive(Clone)]
@@ -64,67 +70,116 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         // The service that was polled ready is the one to call.
         let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let inner = std::mem::replace(&mut self.inner, clone);
         let admission = Arc::clone(&self.admission);
         let matched = request.extensions().get::<MatchedPath>();
         let route: Option<Arc<str>> = matched.map(|path| Arc::from(path.as_str()));
         if route.as_deref().is_some_and(|route| admission.public.contains(route)) {
-            return Box::pin(inner.call(request));
+            return Box::pin(async move { Ok(admission.serve_public(request, route, inner).await) });
         }
         Box::pin(async move { Ok(admission.serve(request, route, inner).await) })
     }
 }
 
-/// What is known of a request before anybody was asked who sent it.
-struct Arrival {
-    method: String,
-    route: Arc<str>,
-    has_route: bool,
-    incoming: Incoming,
-}
-
 impl Inner {
+    /// Lets a request through to a public route. Only a panic is recorded.
+    async fn serve_public<S>(
+        self: Arc<Self>,
+        request: Request,
+        route: Option<Arc<str>>,
+        mut inner: S,
+    ) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let (parts, body) = request.into_parts();
+        let arrival = Arrival::read(&parts, route);
+        let ctx = self.describe(self.ledger.unauthenticated(), &parts, &arrival).build();
+        let answer = async { inner.call(Request::from_parts(parts, body)).await };
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(panic) => self.panicked(ctx.ok(), &arrival, panic).await,
+        }
+    }
+
     async fn serve<S>(self: Arc<Self>, request: Request, route: Option<Arc<str>>, inner: S) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible> + Send,
         S::Future: Send,
     {
         let (parts, body) = request.into_parts();
-        let arrival = Arrival {
-            method: parts.method.as_str().to_owned(),
-            has_route: route.is_some(),
-            route: route.unwrap_or_else(|| Arc::from(NO_ROUTE)),
-            incoming: Incoming::read(&parts.headers),
-        };
+        let arrival = Arrival::read(&parts, route);
+        let cut = parts.extensions.get::<Cut>().cloned();
         let leaving = Leaving { admission: &self, parts: &parts, arrival: &arrival, is_armed: true };
-        let admitted = self.gate.admit(&parts).await;
+        // What authenticates and resolves may be the program's own.
+        let admitted = AssertUnwindSafe(self.gate.admit(&parts)).catch_unwind();
+        let admitted = tokio::select! {
+            biased;
+            admitted = tokio::time::timeout(self.authentication_time, admitted) => match admitted {
+                Ok(admitted) => admitted.map_err(NotAdmitted::Panicked),
+                Err(_) => Err(NotAdmitted::TooSlow),
+            },
+            () = Cut::of(cut.clone()) => Err(NotAdmitted::Cut),
+        };
         leaving.disarm();
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(NotAdmitted::Panicked(panic)) => {
+                let ctx = self.describe(self.ledger.unauthenticated(), &parts, &arrival).build();
+                return self.panicked(ctx.ok(), &arrival, panic).await;
+            }
+            Err(NotAdmitted::TooSlow) => {
+                let error = ApiError::new(codes::TIMEOUT, "it could not be found out in time who asks");
+                return self.refuse_nobody(&parts, &arrival, error).await;
+            }
+            Err(NotAdmitted::Cut) => {
+                let error = ApiError::new(codes::SHUTTING_DOWN, SHUTTING_DOWN);
+                return self.refuse_nobody(&parts, &arrival, error).await;
+            }
+        };
         match admitted {
-            Admitted::Nobody(error) => self.refuse_nobody(&parts, &arrival, error).await,
+            Admitted::Nobody(error) => {
+                self.refuse_nobody(&parts, &arrival, ApiError::from_error(&error)).await
+            }
             Admitted::NoScope { identity, scope, error } => {
                 let context = scope.map(|scope| self.ledger.context(scope.tenant_id(), scope.env()));
                 match context.map(|context| self.context(context, &identity, &parts, &arrival)) {
-                    Some(Ok(ctx)) => match self.limiters.check(ctx.scope(), &arrival.route) {
+                    Some(Ok(ctx)) => match self.limiters.check(ctx.scope(), arrival.method, &arrival.route) {
                         // Else somebody known could flood a stream that a limit protects.
                         verdict @ Verdict::Refused { .. } => self.refuse_rate(&ctx, &arrival, &verdict),
                         _ => self.refuse(&ctx, &arrival, ApiError::from_error(&error)).await,
                     },
                     // An identity without a tenant is nobody's.
-                    Some(Err(_)) | None => self.refuse_nobody(&parts, &arrival, error).await,
+                    Some(Err(_)) | None => {
+                        self.refuse_nobody(&parts, &arrival, ApiError::from_error(&error)).await
+                    }
                 }
             }
             Admitted::InScope { identity, scope } => {
                 let context = self.ledger.context(scope.tenant_id(), scope.env());
                 match self.context(context, &identity, &parts, &arrival) {
-                    Ok(ctx) => self.serve_in_scope(ctx, identity, parts, body, arrival, inner).await,
-                    Err(_) => self.refuse_nobody(&parts, &arrival, AuthError::ScopeMismatch).await,
+                    Ok(ctx) => {
+                        let known = Known { ctx, identity, arrival, cut };
+                        self.serve_in_scope(known, parts, body, inner).await
+                    }
+                    Err(_) => {
+                        let error = ApiError::from_error(&AuthError::ScopeMismatch);
+                        self.refuse_nobody(&parts, &arrival, error).await
+                    }
                 }
             }
         }
     }
 
     /// The ids and the client, as far as they are known.
-    fn describe(&self, builder: ContextBuilder, parts: &Parts, arrival: &Arrival) -> ContextBuilder {
+    pub(super) fn describe(
+        &self,
+        builder: ContextBuilder,
+        parts: &Parts,
+        arrival: &Arrival,
+    ) -> ContextBuilder {
         let mut builder = builder;
         if let Some(parent) = arrival.incoming.parent {
             builder = builder.traceparent(parent);
@@ -160,24 +215,48 @@ impl Inner {
     }
 
     /// Refuses a request that belongs to no tenant: an event of `$system`, or one more in its count.
-    async fn refuse_nobody(self: &Arc<Self>, parts: &Parts, arrival: &Arrival, error: AuthError) -> Response {
-        let api_error = ApiError::from_error(&error);
+    async fn refuse_nobody(self: &Arc<Self>, parts: &Parts, arrival: &Arrival, error: ApiError) -> Response {
         // Each part of the context was checked when it was read.
         let Ok(ctx) = self.describe(self.ledger.unauthenticated(), parts, arrival).build() else {
-            return api_error.response(None);
+            return error.response(None);
         };
-        if self.unauthenticated.takes(error.code().name()) {
-            return self.refuse(&ctx, arrival, api_error).await;
+        if self.unauthenticated.takes(error.recorded_code().name()) {
+            return self.refuse(&ctx, arrival, error).await;
         }
-        let mut response = api_error.response(Some(&ctx));
-        write_ids(&mut response, &ctx, self.ledger.new_span_id(), true);
+        let mut response = error.response(Some(&ctx));
+        write_ids(&mut response, &ctx, arrival.trace_parent(&ctx, self.ledger.new_span_id()));
+        response
+    }
+
+    /// Answers a panic outside of every tenant, and records it in `$system`, or one more in its count.
+    async fn panicked(
+        self: &Arc<Self>,
+        ctx: Option<RequestContext>,
+        arrival: &Arrival,
+        panic: Panic,
+    ) -> Response {
+        let Some(ctx) = ctx else { return ApiError::panicked().response(None) };
+        let span_id = OnceLock::new();
+        if self.unauthenticated.takes(PANIC) {
+            let answer = async {
+                span_id.get_or_init(|| self.span_id());
+                resume_unwind(panic)
+            };
+            let recorded =
+                request(&ctx, arrival.method, &arrival.route, self.answered(&ctx, arrival, answer));
+            // It goes through the event, whose outcome it is, and no further.
+            let _ = AssertUnwindSafe(recorded).catch_unwind().await;
+        }
+        let mut response = ApiError::panicked().response(Some(&ctx));
+        let span_id = span_id.get().copied().unwrap_or_else(|| self.ledger.new_span_id());
+        write_ids(&mut response, &ctx, arrival.trace_parent(&ctx, span_id));
         response
     }
 
     /// Refuses a request by one event.
     async fn refuse(&self, ctx: &RequestContext, arrival: &Arrival, error: ApiError) -> Response {
         let answer = async { error.response(Some(ctx)) };
-        request(ctx, &arrival.method, &arrival.route, self.answered(ctx, arrival, answer)).await
+        request(ctx, arrival.method, &arrival.route, self.answered(ctx, arrival, answer)).await
     }
 
     /// Runs what answers, inside the event: completes a failure, and says the status and the ids.
@@ -193,10 +272,9 @@ impl Inner {
                 resume_unwind(panic)
             }
         };
-        let mut response = envelope::complete(response, ctx, arrival.has_route);
+        let mut response = envelope::complete(response, ctx, arrival.has_route, self.keeps_foreign_errors);
         dataset_events::current().output("status", response.status().as_u16());
-        let span_id = self.span_id();
-        write_ids(&mut response, ctx, span_id, arrival.is_sampled());
+        write_ids(&mut response, ctx, arrival.trace_parent(ctx, self.span_id()));
         response
     }
 
@@ -205,24 +283,17 @@ impl Inner {
         dataset_events::current().span_id().unwrap_or_else(|| self.ledger.new_span_id())
     }
 
-    async fn serve_in_scope<S>(
-        &self,
-        ctx: RequestContext,
-        identity: Identity,
-        mut parts: Parts,
-        body: Body,
-        arrival: Arrival,
-        mut inner: S,
-    ) -> Response
+    async fn serve_in_scope<S>(&self, known: Known, mut parts: Parts, body: Body, mut inner: S) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible> + Send,
         S::Future: Send,
     {
-        let verdict = self.limiters.check(ctx.scope(), &arrival.route);
+        let Known { ctx, identity, arrival, cut } = known;
+        let verdict = self.limiters.check(ctx.scope(), arrival.method, &arrival.route);
         if let Verdict::Refused { .. } = verdict {
             return self.refuse_rate(&ctx, &arrival, &verdict);
         }
-        let limits = self.limits.of(&arrival.route);
+        let limits = self.limits.by_name(arrival.method, &arrival.route);
         let (body, body_verdict) = match limits::bound(&parts.headers, body, &limits) {
             Ok(bounded) => bounded,
             Err(error) => return self.refuse(&ctx, &arrival, error).await,
@@ -235,16 +306,16 @@ impl Inner {
                 token
             });
             let state = arrival.incoming.state.clone();
-            let carried = Carried::new(ctx.clone(), span_id, arrival.is_sampled(), state, token);
+            let carried = Carried::new(ctx.clone(), arrival.trace_parent(&ctx, span_id), state, token);
             parts.extensions.insert(ctx.clone());
             parts.extensions.insert(identity);
             parts.extensions.insert(carried.clone());
             let mut request = Request::from_parts(parts, body);
             // The bound is ours, by route.
             DefaultBodyLimit::disable().apply(&mut request);
-            let handled = carried.scope(inner.call(request));
+            let handled = carried.clone().scope(async { inner.call(request).await });
             let response = match tokio::time::timeout(limits.time_to_answer(), handled).await {
-                Ok(Ok(response)) => response,
+                Ok(Ok(response)) => response.map(|body| carried.body(body)),
                 Ok(Err(never)) => match never {},
                 Err(_) => ApiError::new(codes::TIMEOUT, "the handler did not answer in time").response(None),
             };
@@ -253,16 +324,19 @@ impl Inner {
                 None => response,
             }
         };
-        let recorded = request(&ctx, &arrival.method, &arrival.route, self.answered(&ctx, &arrival, answer));
-        let mut response = match AssertUnwindSafe(recorded).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                let mut response = ApiError::panicked().response(Some(&ctx));
-                let span_id = span_id.get().copied().unwrap_or_else(|| self.ledger.new_span_id());
-                write_ids(&mut response, &ctx, span_id, arrival.is_sampled());
-                response
-            }
+        let recorded = request(&ctx, arrival.method, &arrival.route, self.answered(&ctx, &arrival, answer));
+        // A request that is cut is dropped here: its event, and those of the calls that it runs, read `cancelled`.
+        let ended = tokio::select! {
+            biased;
+            ended = AssertUnwindSafe(recorded).catch_unwind() => ended.map_err(|_| ApiError::panicked()),
+            () = Cut::of(cut) => Err(ApiError::new(codes::SHUTTING_DOWN, SHUTTING_DOWN)),
         };
+        let mut response = ended.unwrap_or_else(|error| {
+            let mut response = error.response(Some(&ctx));
+            let span_id = span_id.get().copied().unwrap_or_else(|| self.ledger.new_span_id());
+            write_ids(&mut response, &ctx, arrival.trace_parent(&ctx, span_id));
+            response
+        });
         verdict.write(response.headers_mut());
         response
     }
@@ -271,22 +345,31 @@ impl Inner {
     fn refuse_rate(&self, ctx: &RequestContext, arrival: &Arrival, verdict: &Verdict) -> Response {
         self.refusals.count(Refusal {
             ctx: ctx.clone(),
-            method: arrival.method.clone(),
+            method: arrival.method,
             route: Arc::clone(&arrival.route),
         });
         metrics::counter!("dataset_events_http_rate_limited_total").increment(1);
         let error = ApiError::new(codes::RATE_LIMITED, "too many requests: come again after `Retry-After`");
         let mut response = error.response(Some(ctx));
         verdict.write(response.headers_mut());
-        write_ids(&mut response, ctx, self.ledger.new_span_id(), arrival.is_sampled());
+        write_ids(&mut response, ctx, arrival.trace_parent(ctx, self.ledger.new_span_id()));
         response
     }
 }
 
-impl Arrival {
-    fn is_sampled(&self) -> bool {
-        self.incoming.parent.is_none_or(|parent| parent.is_sampled())
-    }
+/// What is known of a request when its scope is.
+struct Known {
+    ctx: RequestContext,
+    identity: Identity,
+    arrival: Arrival,
+    cut: Option<Cut>,
+}
+
+/// Why nobody can say who asks.
+enum NotAdmitted {
+    Panicked(Panic),
+    TooSlow,
+    Cut,
 }
 
 /// The one event of a request. It ends with the head of the answer; a body that streams on is not waited for.
@@ -302,47 +385,4 @@ where
     F: Future<Output = Response>,
 {
     answer.await
-}
-
-/// Says the ids of a request in its answer.
-fn write_ids(response: &mut Response, ctx: &RequestContext, span_id: SpanId, is_sampled: bool) {
-    let headers = response.headers_mut();
-    // The alphabet of a request id is that of a header.
-    if let Ok(request_id) = HeaderValue::from_str(ctx.request_id().as_str()) {
-        headers.insert(X_REQUEST_ID, request_id);
-    }
-    let parent = dataset_events::TraceParent::new(ctx.trace_id(), span_id, is_sampled);
-    if let Ok(parent) = HeaderValue::try_from(parent.to_string()) {
-        headers.insert(TRACEPARENT, parent);
-    }
-}
-
-/// Records a client that leaves before it is known who asks: then no call has begun that could be cancelled.
-struct Leaving<'a> {
-    admission: &'a Arc<Inner>,
-    parts: &'a Parts,
-    arrival: &'a Arrival,
-    is_armed: bool,
-}
-
-impl Leaving<'_> {
-    fn disarm(mut self) {
-        self.is_armed = false;
-    }
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        let Inner { ledger, unauthenticated, .. } = &**self.admission;
-        if !self.is_armed || !unauthenticated.takes(codes::DISCONNECTED.name()) {
-            return;
-        }
-        let builder = self.admission.describe(ledger.unauthenticated(), self.parts, self.arrival);
-        if let Ok(ctx) = builder.build() {
-            let event = ctx.event("http.request").access(dataset_events::Access::Execute);
-            let event = event.input("method", &self.arrival.method).input("route", &*self.arrival.route);
-            // A ledger that takes no event counts it as lost by itself.
-            let _ = event.code(codes::DISCONNECTED).record();
-        }
-    }
 }

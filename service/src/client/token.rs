@@ -55,7 +55,7 @@ pub struct TokenRequest<'a> {
     pub ctx: &'a RequestContext,
     /// The service that the token is for.
     pub audience: &'a str,
-    /// What the request that is being served carries, when it is of the same trace.
+    /// What the request that is being served carries, when it is of the same tenant, env and trace.
     pub carried: Option<&'a Carried>,
 }
 
@@ -70,13 +70,14 @@ pub trait TokenSource: Send + Sync + 'static {
     -> BoxFuture<'a, Result<Option<BearerToken>, BoxError>>;
 }
 
-/// Forwards the token that the caller sent.
+/// Forwards the token that the caller sent, to act in the scope of the caller's request and in no other.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ForwardToken;
 
-/// There is no token to forward: the request was not authenticated by one, or none is served here.
+/// There is no token to forward: the request was not authenticated by one, none is served here, or it is
+/// of another scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the request that is served here brought no token to forward")]
+#[error("no request of this tenant, env and trace is served here that brought a token to forward")]
 #[non_exhaustive]
 pub struct NoToken;
 

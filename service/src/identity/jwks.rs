@@ -299,8 +299,10 @@ impl JwksBuilder {
         if !is_secure {
             return Err(refused("use https; http is accepted on a loopback address only"));
         }
-        // A redirect could lead to keys of somebody else.
-        let client = Client::builder()
+        // A redirect could lead to keys of somebody else, and so could a proxy that the environment names: on
+        // loopback nothing stands between, and over http nothing would show.
+        let client = if is_loopback(&url) { Client::builder().no_proxy() } else { Client::builder() };
+        let client = client
             .redirect(reqwest::redirect::Policy::none())
             .https_only(url.scheme() == "https")
             .timeout(self.timeout)

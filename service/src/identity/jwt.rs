@@ -85,7 +85,8 @@ impl JwtAuthenticator {
     /// Begins an authenticator of the tokens that [`ServiceTokens`](super::ServiceTokens) mints.
     ///
     /// The identity is of kind `service`, of the end user as `user_id` and `on_behalf_of`, and good for the one
-    /// tenant and the one env of the token. Tokens that live longer than 60 seconds are refused.
+    /// tenant and the one env of the token. Tokens that live longer than 60 seconds are refused. The leeway is 5
+    /// seconds, unless another is set: a token is accepted for 65 seconds at most.
     pub fn for_service_tokens(
         issuer: impl Into<String>,
         audience: impl Into<String>,
@@ -102,6 +103,7 @@ impl JwtAuthenticator {
             .on_behalf_of_claim("user_id")
             .actor_type(ActorType::Service)
             .max_lifetime(super::service_token::LIFETIME)
+            .leeway(super::service_token::LEEWAY)
     }
 
     /// The issuers whose tokens this authenticator checks.

@@ -17,6 +17,9 @@ use super::{IdentityConfigError, SystemClock, UnixClock};
 /// How long a service token is valid: 60 seconds.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 
+/// How far the clocks of two services may be apart: 5 seconds.
+pub(crate) const LEEWAY: Duration = Duration::from_secs(5);
+
 /// Mints a service token for one request to one service.
 ///
 /// The other side verifies it with

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test links a part of it")]
 
+pub(crate) mod http2;
+
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -115,4 +117,17 @@ pub(crate) async fn code(answer: reqwest::Response) -> (u16, String) {
     let status = answer.status().as_u16();
     let body: serde_json::Value = answer.json().await.unwrap();
     (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+/// An authenticator that says that it was asked, and never answers.
+pub(crate) struct NeverAnswers(pub(crate) std::sync::Arc<tokio::sync::Notify>);
+
+impl Authenticate for NeverAnswers {
+    fn authenticate<'a>(
+        &'a self,
+        _credentials: Credentials<'a>,
+    ) -> BoxFuture<'a, Result<Identity, AuthError>> {
+        self.0.notify_one();
+        Box::pin(std::future::pending())
+    }
 }

@@ -57,18 +57,11 @@ pub(crate) struct Trace {
     pub(crate) spans: Vec<Span>,
 }
 
-/// How many requests a gateway's ledger holds, its own scope included.
-pub(crate) fn requests(ledger: &Path) -> Result<u64, ReportError> {
-    let operator = reader(ledger)?.unrecorded_operator();
-    let requests = operator.events().surface("http.request").count();
-    requests.map_err(|source| read_error(ledger, source))
-}
-
-fn reader(ledger: &Path) -> Result<LedgerReader, ReportError> {
+pub(super) fn reader(ledger: &Path) -> Result<LedgerReader, ReportError> {
     LedgerReader::open(ledger).map_err(|source| read_error(ledger, source))
 }
 
-fn read_error(ledger: &Path, source: ReadError) -> ReportError {
+pub(super) fn read_error(ledger: &Path, source: ReadError) -> ReportError {
     ReportError::Read { ledger: ledger.to_owned(), source }
 }
 

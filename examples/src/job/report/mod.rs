@@ -1,6 +1,7 @@
 //! What the main job says at its end, all of it read from the ledgers.
 
 mod collect;
+mod requests;
 mod text;
 mod tree;
 
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use dataset_events::{DatasetEvent, Outcome};
 use serde::Serialize;
 
-pub(crate) use collect::{Source, collect, requests};
+pub(crate) use collect::{Source, collect};
+pub(crate) use requests::Requests;
 pub(crate) use text::text;
 
 /// The report as data; `--json` writes exactly this.

@@ -10,7 +10,7 @@ use crate::job::client::User;
 use crate::job::documents::{Content, Document};
 
 /// Every so many documents are filed.
-const FILED_EVERY: usize = 4;
+pub(super) const FILED_EVERY: usize = 4;
 
 impl Session {
     /// Files a document: its bytes in the media, its text in the vector store.

@@ -10,6 +10,7 @@ mod library;
 mod session;
 mod trouble;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use dataset_events_examples::services::Issuer;
@@ -29,13 +30,15 @@ pub(crate) const ENVS: [&str; 2] = ["prod", "staging"];
 /// How many scopes are at work.
 pub(crate) const SCOPES: usize = TENANTS.len() * ENVS.len();
 
-/// Runs all scopes to their end.
-pub(crate) async fn run(
+/// Runs all scopes to their end; or until `stop` ends, and then answers its value. No request is in flight
+/// after that.
+pub(crate) async fn run<S>(
     client: &Client,
     issuer: &Issuer,
     documents: Arc<Documents>,
     progress: &ProgressBar,
-) -> Result<(), WorkloadError> {
+    mut stop: Pin<&mut impl Future<Output = S>>,
+) -> Result<Option<S>, WorkloadError> {
     let mut sessions = Vec::with_capacity(SCOPES);
     for tenant in TENANTS {
         for env in ENVS {
@@ -48,11 +51,30 @@ pub(crate) async fn run(
         running.spawn(async move { session.day(place).await.map(|thread_id| (place, thread_id)) });
     }
     let mut threads: Vec<Option<String>> = vec![None; sessions.len()];
-    while let Some(ended) = running.join_next().await {
+    loop {
+        let ended = tokio::select! {
+            biased;
+            stopped = &mut stop => {
+                running.shutdown().await;
+                return Ok(Some(stopped));
+            }
+            ended = running.join_next() => ended,
+        };
+        let Some(ended) = ended else { break };
         let (place, thread_id) = ended.map_err(WorkloadError::Task)??;
         threads[place] = thread_id;
     }
-    // Only now every scope has a thread that a neighbour can ask for in vain.
+    tokio::select! {
+        stopped = stop => Ok(Some(stopped)),
+        asked = ask_for_foreign_threads(&sessions, &threads) => asked.map(|()| None),
+    }
+}
+
+/// Only at the end every scope has a thread that a neighbour can ask for in vain.
+async fn ask_for_foreign_threads(
+    sessions: &[Session],
+    threads: &[Option<String>],
+) -> Result<(), WorkloadError> {
     for (place, session) in sessions.iter().enumerate() {
         if let Some(foreign) = &threads[(place + 1) % sessions.len()] {
             session.ask_for_a_foreign_thread(foreign).await?;

@@ -95,6 +95,27 @@ fn losses_are_settled_with_the_group_that_tells_of_them() {
 }
 
 #[test]
+fn what_is_refused_at_once_is_no_loss_and_is_taken_when_there_is_room_again() {
+    let (mut sequencer, orders) = sequencer(2 << 20);
+    let shared = Arc::clone(&sequencer.shared);
+    while publish(&shared, Kind::Completion, 12_000) {}
+    let shed = shared.counts.shed.load(std::sync::atomic::Ordering::Relaxed);
+    let own = OwnEvent { tenant: "acme", env: "prod", ..OwnEvent::system("probe.later", "{}") };
+    let encoded = encode_own(&own, &shared.clock, &shared.id_source);
+    let mut record = Record::decode(&encoded, None).unwrap();
+    record.completed_ticks = 0;
+    while shared.try_publish(&mut record).is_ok() {}
+    assert_eq!(shared.counts.shed.load(std::sync::atomic::Ordering::Relaxed), shed);
+    assert_eq!(shared.counts.waits.load(std::sync::atomic::Ordering::Relaxed), 0);
+    sequencer.cut(0).unwrap();
+    settle(&shared, &groups(&orders));
+    shared.try_publish(&mut record).unwrap();
+    shared.set_closed();
+    assert!(shared.try_publish(&mut record).is_err());
+    assert_eq!(shared.counts.after_close.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
 fn losses_are_told_at_close_also_under_pressure() {
     let (mut sequencer, orders) = sequencer(2 << 20);
     let shared = Arc::clone(&sequencer.shared);

@@ -17,6 +17,9 @@ pub(super) fn make() -> String {
 /// A canary that was found: whose, and what stands around it.
 pub(super) struct Found {
     pub(super) tenant: usize,
+    /// Whether it is the end of the contract's own user or request id: a service that refuses everything still
+    /// echoes those, so they do not show that it took or gave data.
+    pub(super) is_in_id: bool,
     pub(super) excerpt: String,
 }
 
@@ -44,7 +47,8 @@ impl Owners {
             let tenant = *self.by_digits.get(&array(digits)?)?;
             let len = digits.iter().zip(&self.canaries[tenant][MARK.len()..]);
             let len = len.take(DIGITS).take_while(|(found, own)| found == own).count();
-            Some(Found { tenant, excerpt: excerpt(bytes, at, MARK.len() + len) })
+            let is_in_id = ends_with_id(&lower[..at]);
+            Some(Found { tenant, is_in_id, excerpt: excerpt(bytes, at, MARK.len() + len) })
         });
         found.collect()
     }
@@ -52,6 +56,17 @@ impl Owners {
 
 fn array(bytes: &[u8]) -> Option<[u8; LEAST_DIGITS]> {
     bytes.first_chunk().copied()
+}
+
+/// Whether lower-case bytes end with what stands before the canary in an id: `u-`, or `r-`, digits and `-`.
+fn ends_with_id(before: &[u8]) -> bool {
+    let Some(before) = before.strip_suffix(b"-") else { return false };
+    let digits = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let before = match digits {
+        0 => before.strip_suffix(b"u"),
+        _ => before[..before.len() - digits].strip_suffix(b"r-"),
+    };
+    before.is_some_and(|before| before.last().is_none_or(|byte| !byte.is_ascii_alphanumeric()))
 }
 
 /// The bytes around a place, in one line of text.
@@ -79,6 +94,13 @@ mod tests {
         assert_eq!(tenants(&canaries[1][..MARK.len() + LEAST_DIGITS]), [1]);
         assert_eq!(tenants(&canaries[1][..MARK.len() + LEAST_DIGITS - 1]), [] as [usize; 0]);
         assert_eq!(tenants("cnry0000000000000000 cnry"), [] as [usize; 0]);
+        let of_ids = |text: String| owners.find_in(text.as_bytes())[0].is_in_id;
+        for id in ["u-", "r-0-", "\"R-12-", "x-request-id: r-3-"] {
+            assert!(of_ids(format!("{id}{}", canaries[0])), "{id}");
+        }
+        for data in ["", "-", "menu-", "r-", "r--", "or-1-", "1-", "u-r-"] {
+            assert!(!of_ids(format!("{data}{}", canaries[0])), "{data}");
+        }
         let long = format!("{}{}{}", "é".repeat(100), canaries[0], "y".repeat(100));
         let found = owners.find_in(long.as_bytes());
         assert!(found[0].excerpt.contains(&canaries[0]) && found[0].excerpt.len() < 500);

@@ -26,6 +26,10 @@ struct Envelope<'a> {
     tenant_id: Cow<'a, str>,
     #[serde(borrow)]
     env: Cow<'a, str>,
+    #[serde(borrow)]
+    request_id: Cow<'a, str>,
+    #[serde(borrow)]
+    outcome: Option<Cow<'a, str>>,
     seq: Option<u64>,
     #[serde(borrow)]
     prev: Option<Cow<'a, str>>,
@@ -87,9 +91,20 @@ fn log(name: &str, parts: &ReadParts, tenants: &Tenants, checked: &mut Checked) 
             }
         };
         let owner = tenants.of_scope(&envelope.tenant_id, &envelope.env);
+        let is_ok = envelope.outcome.as_deref() == Some("ok");
+        if is_ok && let Some(owner) = owner {
+            checked.has_ok[owner] = true;
+        }
+        // Only its request id says of which round an event is.
+        let round = owner.and_then(|owner| tenants.all[owner].round_of(&envelope.request_id));
         for found in tenants.owners.find_in(&line.bytes) {
             if owner == Some(found.tenant) {
-                checked.own[found.tenant] = true;
+                if is_ok
+                    && !found.is_in_id
+                    && let Some(round) = round
+                {
+                    checked.saw_own(found.tenant, round);
+                }
             } else {
                 let scope = format!("{}/{}", envelope.tenant_id, envelope.env);
                 checked.leak(tenants, &found, format!("{}, an event of {scope}", place()));

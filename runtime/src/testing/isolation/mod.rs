@@ -6,6 +6,11 @@
 //! canaries of others in everything that a tenant observed, for any canary at all in what is shared (metrics,
 //! logs), and for canaries of others in each scope of the ledgers, and in the raw bytes of their indexes.
 //!
+//! An exercise that is refused everywhere sees nothing of others, so it must also show that it was served: in
+//! each round the tenant's own canary has to be in what it observed, or in an `ok` event that has the round's
+//! request id. There it has to be data: user and request ids do not count, since a refusal echoes them. When
+//! ledgers are named, each tenant needs an `ok` event in them.
+//!
 //! ```
 //! use dataset_events::testing::isolation::Observed;
 //! use dataset_events::testing::{TestLedger, isolation_contract};
@@ -131,6 +136,11 @@ impl IsolationTenant {
         }
     }
 
+    /// Of which round a request id is.
+    fn round_of(&self, request_id: &str) -> Option<usize> {
+        request_id.strip_prefix("r-")?.strip_suffix(&self.canary)?.strip_suffix('-')?.parse().ok()
+    }
+
     fn in_round(&self, round: usize) -> Self {
         let request_id = RequestId::new(format!("r-{round}-{}", self.canary)).expect("a valid request id");
         Self { round, request_id, ..self.clone() }
@@ -141,8 +151,10 @@ impl IsolationTenant {
 #[derive(Default)]
 struct Checked {
     breaches: Vec<Breach>,
-    /// Whether each tenant's canary was seen where it belongs.
-    own: Vec<bool>,
+    /// Of each tenant, whether its canary was seen as data where it belongs, in each round.
+    own: Vec<Vec<bool>>,
+    /// Of each tenant, whether its scope has an `ok` event.
+    has_ok: Vec<bool>,
     observed_bytes: u64,
     lines: u64,
     streams: usize,
@@ -150,6 +162,32 @@ struct Checked {
 }
 
 impl Checked {
+    fn new(tenants: usize, rounds: usize) -> Self {
+        let own = vec![vec![false; rounds]; tenants];
+        Self { own, has_ok: vec![false; tenants], ..Self::default() }
+    }
+
+    fn saw_own(&mut self, tenant: usize, round: usize) {
+        if let Some(seen) = self.own[tenant].get_mut(round) {
+            *seen = true;
+        }
+    }
+
+    /// What is missing of an exercise that was served.
+    fn not_served(&mut self, tenants: &Tenants, has_ledgers: bool) {
+        for (index, tenant) in tenants.all.iter().enumerate() {
+            let name = || tenant.tenant_id.to_string();
+            let rounds = self.own[index].iter().enumerate();
+            let rounds: Vec<_> = rounds.filter_map(|(round, seen)| (!seen).then_some(round)).collect();
+            if !rounds.is_empty() {
+                self.breaches.push(Breach::NothingOfItsOwn { tenant: name(), rounds });
+            }
+            if has_ledgers && !self.has_ok[index] {
+                self.breaches.push(Breach::NothingSucceeded { tenant: name() });
+            }
+        }
+    }
+
     fn leak(&mut self, tenants: &Tenants, found: &canary::Found, place: String) {
         let tenant = tenants.all[found.tenant].tenant_id.to_string();
         self.breaches.push(Breach::Leak { tenant, place, excerpt: found.excerpt.clone() });
@@ -214,11 +252,12 @@ where
         shared: impl FnOnce() -> Vec<(String, Vec<u8>)>,
     ) -> Result<IsolationReport, IsolationBroken> {
         let tenants = Tenants::new(self.tenants);
-        let mut checked = Checked { own: vec![false; self.tenants], ..Checked::default() };
-        for outcome in self.exercise_all(&tenants) {
-            let (tenant, round, result) = outcome;
+        let mut checked = Checked::new(self.tenants, self.rounds);
+        for (tenant, round, result) in self.exercise_all(&tenants) {
             let name = &tenants.all[tenant].tenant_id;
             let observed = result.unwrap_or_else(|panic| {
+                // That is finding enough for the round.
+                checked.saw_own(tenant, round);
                 let (tenant, message) = (name.to_string(), message_of(&*panic));
                 checked.breaches.push(Breach::Panicked { tenant, round, message: message.clone() });
                 Observed::new().saw("panic", message)
@@ -227,7 +266,9 @@ where
                 checked.observed_bytes += bytes.len() as u64;
                 for found in tenants.owners.find_in(&bytes) {
                     if found.tenant == tenant {
-                        checked.own[tenant] = true;
+                        if !found.is_in_id {
+                            checked.saw_own(tenant, round);
+                        }
                     } else {
                         checked.leak(&tenants, &found, format!("{what} that {name} saw in round {round}"));
                     }
@@ -246,11 +287,7 @@ where
         for directory in &self.directories {
             ledgers::directory(directory, &tenants, &mut checked);
         }
-        for (tenant, was_seen) in tenants.all.iter().zip(&checked.own) {
-            if !was_seen {
-                checked.breaches.push(Breach::NothingOfItsOwn { tenant: tenant.tenant_id.to_string() });
-            }
-        }
+        checked.not_served(&tenants, !(self.ledgers.is_empty() && self.directories.is_empty()));
         report::conclude(self.tenants, self.rounds, checked)
     }
 
@@ -302,8 +339,9 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 ///
 /// # Panics
 ///
-/// When a canary is where it does not belong, a stream is not of one scope, an exercise panicked, or a tenant's
-/// canary was nowhere, so that the exercise shows nothing. The message lists every finding.
+/// When a canary is where it does not belong, a stream is not of one scope, an exercise panicked, or a tenant
+/// was not served: it saw nothing of its own in a round, or the ledgers hold no `ok` event of it. The message
+/// lists every finding and says what to do.
 #[macro_export]
 macro_rules! isolation_contract {
     (

@@ -36,8 +36,16 @@ pub enum Breach {
         /// With which message.
         message: String,
     },
-    /// A tenant's canary was neither in what it observed nor in its scope: the exercise shows nothing.
+    /// In some rounds a tenant's canary was, as data, neither in what it observed nor in an `ok` event of its
+    /// scope: they show nothing.
     NothingOfItsOwn {
+        /// The tenant.
+        tenant: String,
+        /// The rounds, from 0.
+        rounds: Vec<usize>,
+    },
+    /// The ledgers hold no event of a tenant's scope with the outcome `ok`: whatever it asked was refused.
+    NothingSucceeded {
         /// The tenant.
         tenant: String,
     },
@@ -60,10 +68,22 @@ impl fmt::Display for Breach {
             Self::Panicked { tenant, round, message } => {
                 write!(f, "the exercise of {tenant} panicked in round {round}: {message}")
             }
-            Self::NothingOfItsOwn { tenant } => write!(
+            Self::NothingOfItsOwn { tenant, rounds } => {
+                let rounds: Vec<String> = rounds.iter().map(usize::to_string).collect();
+                write!(
+                    f,
+                    "nothing of {tenant}'s own came back in round {}: its canary, other than in its user and \
+                     request ids, is neither in what it observed nor in an ok event of its scope. Were its \
+                     requests refused? Let the exercise assert that they succeed, send the canary as data, and \
+                     return what came back, or send the round's request id and name the ledger",
+                    rounds.join(", ")
+                )
+            }
+            Self::NothingSucceeded { tenant } => write!(
                 f,
-                "the canary of {tenant} is nowhere, not even where it belongs: let the exercise send it, and \
-                 name the ledger or return what came back"
+                "the ledgers hold no ok event of {tenant}: its requests were refused, or went to a service \
+                 whose ledger is not named. Let the exercise assert the status of each, sign in as the \
+                 tenant's user, and name the ledgers of the services that it calls"
             ),
             Self::Unreadable { place, reason } => write!(f, "could not look into {place}: {reason}"),
         }

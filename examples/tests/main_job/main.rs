@@ -1,0 +1,7 @@
+//! The main job as its user runs it: over a directory of documents, twice, interrupted, killed.
+
+mod interrupted;
+mod job;
+mod killed;
+mod report;
+mod routes;
