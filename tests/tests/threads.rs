@@ -148,3 +148,28 @@ fn ten_thousand_calls_stay_open_while_blocks_are_used_again_and_have_one_event_e
     let lines = log.lines.iter().filter(|line| !line.is_event).count();
     assert!(lines > 9_000, "{lines} attempts in the log");
 }
+
+#[dataset_event(surface = "threads.begin", ctx = ctx)]
+fn begin(ctx: &RequestContext, other: &RequestContext) {
+    let contexts = [ctx.for_task(), other.for_task()];
+    let task = thread::spawn(move || contexts.iter().for_each(|ctx| call(ctx, 0, 0)));
+    task.join().expect("no panic");
+}
+
+#[test]
+fn a_task_continues_the_call_that_spawns_it_in_its_own_trace_and_scope_only() {
+    let ledger = dataset_events::testing::TestLedger::new();
+    let context = |env: &'static str, trace: &str| {
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        ledger.context("acme", env).traceparent(parent.as_str()).build().expect("a context")
+    };
+    let (one, two) = ("4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f3577b34da6a3ce929d0e0e4737");
+    for (env, trace) in [("prod", one), ("staging", one), ("prod", two)] {
+        begin(&context("prod", one), &context(env, trace));
+    }
+    let spans: Vec<_> = ledger.events_of("threads.begin").iter().map(|event| Some(event.span_id)).collect();
+    let parents: Vec<_> = ledger.events_of("threads.call").iter().map(|event| event.parent_span_id).collect();
+    let foreign = context("prod", one).parent_span_id();
+    assert!(foreign.is_some() && spans.len() == 3);
+    assert_eq!(parents, [spans[0], spans[0], spans[1], foreign, spans[2], foreign]);
+}

@@ -17,6 +17,7 @@ pub mod nexus;
 pub mod strategy_lock;
 pub mod temperature;
 mod text;
+mod to_its_end;
 pub mod vector;
 
 use std::path::PathBuf;

@@ -46,7 +46,7 @@ async fn calls(engines: &Engines, ctx: &RequestContext) -> Vec<(&'static str, &'
         ("strategy_lock.approve", code(strategy_lock.approve(ctx, &lock, 1).await)),
         ("strategy_lock.withdraw", code(strategy_lock.withdraw(ctx, &lock, 1).await)),
         ("strategy_lock.release", code(strategy_lock.release(ctx, &lock, 1).await)),
-        ("strategy_lock.list", code(strategy_lock.list(ctx, LockState::InForce).await)),
+        ("strategy_lock.list", code(strategy_lock.list(ctx, LockState::InForce, None, 10).await)),
         ("strategy_lock.check", code(strategy_lock.check(ctx, &action).await)),
         ("kpi.define", code(kpi.define(ctx, &name, &unit, Direction::LowerIsBetter).await)),
         ("kpi.set_corridor", code(kpi.set_corridor(ctx, &name, one, ten, None, 1).await)),

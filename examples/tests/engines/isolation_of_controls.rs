@@ -34,7 +34,7 @@ async fn a_lock_is_seen_and_stepped_in_its_own_scope_only() {
     for (tenant, env) in FOREIGN {
         let ctx = bench.context_of("ops_2", tenant, env);
         locks.check(&ctx, &SEND).await.expect("not locked here");
-        assert_eq!(locks.list(&ctx, LockState::InForce).await.expect("list"), [], "{tenant}/{env}");
+        assert_eq!(locks.list(&ctx, LockState::InForce, None, 10).await.expect("list"), [], "{tenant}/{env}");
         for refused in
             [locks.release(&ctx, &lock.lock_id, 2).await, locks.withdraw(&ctx, &lock.lock_id, 2).await]
         {

@@ -2,7 +2,9 @@
 
 use dataset_events::{Access, RequestContext};
 use dataset_events_examples::engines::Target;
-use dataset_events_examples::engines::kpi::{Direction, KpiError, KpiName, KpiValue, MAX_WEIGHT, Unit};
+use dataset_events_examples::engines::kpi::{
+    Direction, KpiError, KpiName, KpiValue, MAX_KPIS, MAX_WEIGHT, Unit,
+};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -160,4 +162,20 @@ async fn readings_that_come_at_the_same_time_are_all_kept() {
     assert_eq!(positions, (1..=100).collect::<Vec<_>>());
     let latest = bench.engines.kpi.latest(&ctx, &LATENCY).await.expect("latest");
     assert_eq!(latest.value.to_string(), "99");
+}
+
+#[tokio::test]
+async fn a_scope_defines_no_more_kpis_than_a_check_reads() {
+    let (bench, ctx) = bench();
+    let kpis = &bench.engines.kpi;
+    let name = |number: u64| format!("kpi_{number}").parse::<KpiName>().expect("a name");
+    for number in 0..MAX_KPIS {
+        defined(&bench, &ctx, &name(number)).await;
+    }
+    let refused = kpis.define(&ctx, &LATENCY, &MS, Direction::LowerIsBetter).await;
+    assert!(matches!(refused, Err(KpiError::TooMany { .. })), "{refused:?}");
+    assert_eq!(bench.endings("kpi.define").last().map(String::as_str), Some("error kpi.too_many"));
+    kpis.define(&ctx, &name(7), &MS, Direction::HigherIsBetter).await.expect("one that is there");
+    defined(&bench, &bench.context("globex", "prod"), &LATENCY).await;
+    assert_eq!(kpis.list(&ctx).await.expect("list").len() as u64, MAX_KPIS);
 }

@@ -13,6 +13,7 @@ mod gates;
 mod isolation;
 mod isolation_of_controls;
 mod kpi;
+mod left;
 mod media;
 mod models;
 mod panels;

@@ -40,7 +40,7 @@ async fn the_same_content_is_one_object_and_its_first_type_stands() {
 
     let event = &bench.ledger.events_of("media.store")[0];
     assert_eq!(event.access, Access::Create);
-    assert_eq!(event.input_value(), json!({"size_bytes": 33, "has_declared_type": true}));
+    assert_eq!(event.input_value(), json!({"size_bytes": 33, "has_declared_type": true, "backend": "file"}));
     let output = json!({
         "sniffed_type": "text/plain",
         "media_id": first.info.media_id,
@@ -111,6 +111,7 @@ async fn fetch_and_verify_answer_what_was_stored() {
         assert_eq!(event.access, Access::Read);
         assert_eq!(event.source_refs[0].kind, "media");
         assert_eq!(event.output_value()["size_bytes"], GIF.len());
+        assert_eq!(event.input_value()["backend"], "file");
     }
 }
 

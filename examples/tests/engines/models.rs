@@ -173,7 +173,7 @@ async fn switches_and_locks_are_those_of_the_engines_and_name_their_events() {
     assert_eq!(shown.engaged, 1);
     let mut locks = Vec::new();
     for state in [LockState::InForce, LockState::Proposed, LockState::Withdrawn, LockState::Released] {
-        let of_state = bench.engines.strategy_lock.list(&ctx, state).await.expect("list");
+        let of_state = bench.engines.strategy_lock.list(&ctx, state, None, 200).await.expect("list");
         assert_eq!(of_state.len(), 1);
         locks.extend(of_state);
     }
@@ -397,7 +397,7 @@ async fn over_three_ledgers_the_state_is_the_engines_however_they_interleave() {
         assert_eq!((&view.kpi, &view.latest), (&status.kpi, &status.latest));
     }
     for lock in state.controls.view(1).locks {
-        let of_state = engines.strategy_lock.list(&summary_ctx, lock.state).await.expect("list");
+        let of_state = engines.strategy_lock.list(&summary_ctx, lock.state, None, 200).await.expect("list");
         let found = of_state.iter().find(|found| found.lock_id == lock.lock_id).expect("in this state");
         assert_lock(&lock, found);
     }

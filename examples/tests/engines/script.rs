@@ -85,7 +85,7 @@ async fn controls(engines: &Engines, ctx: &RequestContext, results: &mut Results
         results.add("too late", strategy_lock.release(ctx, &lock.lock_id, 1).await);
     }
     results.add("propose", lock);
-    results.add("locks", strategy_lock.list(ctx, LockState::Withdrawn).await);
+    results.add("locks", strategy_lock.list(ctx, LockState::Withdrawn, None, 10).await);
     let (name, unit) = (KpiName::from_static("latency"), Unit::from_static("ms"));
     results.add("unknown", kpi.latest(ctx, &name).await);
     results.add("define", kpi.define(ctx, &name, &unit, Direction::LowerIsBetter).await);

@@ -2,7 +2,7 @@
 
 use dataset_events::{Access, RequestContext};
 use dataset_events_examples::engines::strategy_lock::{
-    Lock, LockId, LockState, MAX_REASON_BYTES, StrategyLockError, StrategyName,
+    Lock, LockId, LockState, MAX_OPEN_LOCKS, MAX_REASON_BYTES, StrategyLockError, StrategyName,
 };
 use dataset_events_examples::engines::{ActionName, ActionPattern};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn a_lock_is_in_force_from_its_approval_by_a_second_person_to_its_release(
         format!("chat.send_message is locked in this scope by strategy year_end_freeze ({})", lock.lock_id);
     assert_eq!(blocked.to_string(), text);
     locks.check(&one, &ActionName::from_static("media.store")).await.expect("another engine");
-    assert_eq!(locks.list(&one, LockState::InForce).await.expect("list"), [approved]);
+    assert_eq!(locks.list(&one, LockState::InForce, None, 10).await.expect("list"), [approved]);
 
     locks.release(&one, &lock.lock_id, 2).await.expect("release");
     locks.check(&one, &SEND).await.expect("released");
@@ -107,7 +107,7 @@ async fn a_step_that_is_stale_or_out_of_turn_is_refused() {
     assert_eq!(bench.endings("strategy_lock.approve"), [stale, state, absent]);
     assert_eq!(bench.endings("strategy_lock.withdraw"), ["ok", stale, state, absent]);
     assert_eq!(bench.endings("strategy_lock.release"), [state, stale, absent]);
-    let withdrawn = locks.list(&one, LockState::Withdrawn).await.expect("list");
+    let withdrawn = locks.list(&one, LockState::Withdrawn, None, 10).await.expect("list");
     assert_eq!(withdrawn[0].updated_by, "ops_1", "what was refused left the lock as it was");
 }
 
@@ -163,5 +163,51 @@ async fn without_a_ledger_to_record_it_no_lock_takes_a_step() {
     }
     // A check does not wait for the disk, and finds what there was.
     locks.check(&one, &SEND).await.expect("not in force");
-    assert_eq!(locks.list(&one, LockState::Proposed).await.expect("list").len(), 1);
+    assert_eq!(locks.list(&one, LockState::Proposed, None, 10).await.expect("list").len(), 1);
+}
+
+#[tokio::test]
+async fn a_scope_has_no_more_open_locks_than_a_check_compares() {
+    let (bench, one, _) = bench();
+    let locks = &bench.engines.strategy_lock;
+    let first = proposed(&bench, &one).await;
+    for _ in 1..MAX_OPEN_LOCKS {
+        proposed(&bench, &one).await;
+    }
+    let refused = locks.propose(&one, &FREEZE, &CHAT, "one more").await;
+    assert!(matches!(refused, Err(StrategyLockError::TooMany)), "{refused:?}");
+    let endings = bench.endings("strategy_lock.propose");
+    assert_eq!(endings.last().map(String::as_str), Some("error strategy_lock.too_many"));
+    proposed(&bench, &bench.context_of("ops_1", "globex", "prod")).await;
+    locks.withdraw(&one, &first.lock_id, 1).await.expect("withdraw");
+    proposed(&bench, &one).await;
+}
+
+#[tokio::test]
+async fn locks_are_listed_in_pages() {
+    let (bench, one, _) = bench();
+    let locks = &bench.engines.strategy_lock;
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(proposed(&bench, &one).await);
+    }
+    let state = LockState::Proposed;
+    let page = locks.list(&one, state, None, 2).await.expect("the first page");
+    assert_eq!(page, all[..2]);
+    let page = locks.list(&one, state, Some(&page[1].lock_id), 2).await.expect("the second page");
+    assert_eq!(page, all[2..4]);
+    // A place in the list stays one when its lock goes on.
+    locks.withdraw(&one, &all[3].lock_id, 1).await.expect("withdraw");
+    let page = locks.list(&one, state, Some(&all[3].lock_id), 2).await.expect("the last page");
+    assert_eq!(page, all[4..]);
+    for limit in [0, 201] {
+        let refused = locks.list(&one, state, None, limit).await;
+        assert!(matches!(refused, Err(StrategyLockError::InvalidPage { .. })), "{refused:?}");
+    }
+    let foreign = bench.context_of("ops_1", "globex", "prod");
+    let refused = locks.list(&foreign, state, Some(&all[0].lock_id), 2).await;
+    assert!(matches!(refused, Err(StrategyLockError::NotFound { .. })), "{refused:?}");
+    let (ok, page) = ("ok", "error strategy_lock.invalid_page");
+    let endings = bench.endings("strategy_lock.list");
+    assert_eq!(endings, [ok, ok, ok, page, page, "error strategy_lock.not_found"]);
 }

@@ -105,6 +105,15 @@ async fn a_query_answers_the_best_chunk_of_each_document() {
     assert_eq!(found(vector, &ctx, "xyzzy", 5).await, [""; 0], "nothing in common");
 
     let event = &bench.ledger.events_of("vector.query")[0];
+    // What is compared is compared between the two, when the connection is free for others.
+    let actions: Vec<String> = bench
+        .ledger
+        .events_of("nexus.read")
+        .iter()
+        .filter(|read| read.parent_span_id == Some(event.span_id))
+        .map(|read| read.input_value()["action"].to_string())
+        .collect();
+    assert_eq!(actions, ["\"read the vectors\"", "\"read the passages\""]);
     assert_eq!(event.access, Access::Read);
     assert_eq!(event.output_value()["best_score_ppm"], hits[0].score_ppm);
     let refs: Vec<&str> = event.source_refs.iter().map(|source| source.id.as_str()).collect();

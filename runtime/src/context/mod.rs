@@ -7,9 +7,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::builder::ContextBuilder;
+use crate::current;
+use crate::draft::CallState;
 use crate::event::ActorType;
 use crate::ids::{AuthSubject, Env, InvalidId, RequestId, Scope, SpanId, TenantId, TraceId, UserId};
 use crate::ledger::LedgerShared;
+use crate::pending::{self, Ambient};
 
 /// Which ids of a context, or whether its scope, were missing and made up. A bit set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +45,7 @@ pub struct RequestContext {
     pub(crate) inner: Arc<ContextInner>,
 }
 
+#[derive(Clone)]
 pub(crate) struct ContextInner {
     pub(crate) scope: Scope,
     pub(crate) actor_type: ActorType,
@@ -115,6 +119,65 @@ impl RequestContext {
     /// The caller's span, if one came with the request.
     pub fn parent_span_id(&self) -> Option<SpanId> {
         self.inner.parent_span_id
+    }
+
+    /// The same context for a task that is spawned here: its calls are children of the call that runs now.
+    ///
+    /// A task runs outside of the call that spawns it. With the context as it is, calls of the task would be
+    /// children of the span that the request came from. Where no call with this trace, scope and ledger runs,
+    /// the context is the same.
+    ///
+    /// ```
+    /// # use dataset_events::{RequestContext, dataset_event, testing::TestLedger};
+    /// #[dataset_event(surface = "orders.ship")]
+    /// fn ship(ctx: &RequestContext) {}
+    ///
+    /// #[dataset_event(surface = "orders.place")]
+    /// fn place(ctx: &RequestContext) {
+    ///     let ctx = ctx.for_task();
+    ///     std::thread::spawn(move || ship(&ctx)).join().expect("no panic");
+    /// }
+    ///
+    /// # let ledger = TestLedger::new();
+    /// place(&ledger.context("acme", "prod").build()?);
+    /// let (ship, place) = (ledger.events_of("orders.ship"), ledger.events_of("orders.place"));
+    /// assert_eq!(ship[0].parent_span_id, Some(place[0].span_id));
+    /// # Ok::<(), dataset_events::InvalidId>(())
+    /// ```
+    #[must_use]
+    pub fn for_task(&self) -> Self {
+        let parent = current::with(|call| {
+            let call = call.filter(|call| self.is_of(call));
+            call.map(|call| call.span_id)
+        });
+        match parent {
+            None => self.clone(),
+            Some(_) => {
+                let inner = ContextInner { parent_span_id: parent, ..ContextInner::clone(&self.inner) };
+                Self { inner: Arc::new(inner) }
+            }
+        }
+    }
+
+    /// Whether a call has the trace, the scope and the ledger of this context.
+    fn is_of(&self, call: &CallState) -> bool {
+        let records_to = |ledger: &Arc<LedgerShared>| {
+            call.ledger.as_ref().is_some_and(|of_call| Arc::ptr_eq(of_call, ledger))
+        };
+        let is_same_ledger = match &self.inner.ledger {
+            Some(ledger) => records_to(ledger),
+            None => match pending::ambient() {
+                Some(Ambient::Installed(ledger)) => records_to(ledger),
+                Some(Ambient::Entered(ledger)) => records_to(&ledger),
+                Some(Ambient::NotYet) => call.ledger.is_none(),
+                None => false,
+            },
+        };
+        let (tenant, env) = (self.tenant_id().as_str(), self.env().as_str());
+        is_same_ledger
+            && call.trace_id == self.inner.trace_id
+            && (usize::from(call.tenant_len), usize::from(call.env_len)) == (tenant.len(), env.len())
+            && call.head.starts_with(&self.inner.prefix[..tenant.len() + env.len()])
     }
 
     /// Whether the request id was missing and made up.

@@ -13,6 +13,7 @@ use dataset_events::{RequestContext, current, dataset_event};
 use rust_decimal::Decimal;
 
 use super::nexus::Nexus;
+use super::to_its_end::to_its_end;
 pub use error::BudgetError;
 pub(crate) use model::month_of;
 pub use model::{KindTotal, Label, Origin, OriginTotal, Policy, Receipt, Summary, Usage, UsageKind};
@@ -31,12 +32,25 @@ impl Budget {
 
     /// Sets what may be spent in a month.
     ///
+    /// Once begun, this goes on to its end even if the caller's future is dropped.
+    ///
     /// # Errors
     ///
     /// - `budget.invalid_amount`: the limit is negative, too large or too fine.
     /// - `budget.currency_mismatch`: usage was already recorded in another currency.
     /// - `ledger.unavailable`: the change cannot be recorded durably, so it is not made.
     /// - `budget.internal`: the database failed.
+    pub async fn set_policy(
+        &self,
+        ctx: &RequestContext,
+        limit: Decimal,
+        currency: Currency,
+    ) -> Result<Policy, BudgetError> {
+        let engine = self.clone();
+        let step = |ctx| async move { engine.recorded_set_policy(&ctx, limit, currency).await };
+        to_its_end(ctx, "set a budget policy", step).await
+    }
+
     #[dataset_event(
         surface = "budget.set_policy",
         access = "update",
@@ -45,7 +59,7 @@ impl Budget {
         output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(budget_policy = "monthly"),
     )]
-    pub async fn set_policy(
+    async fn recorded_set_policy(
         &self,
         ctx: &RequestContext,
         limit: Decimal,

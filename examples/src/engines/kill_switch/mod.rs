@@ -7,6 +7,7 @@ use dataset_events::{RequestContext, current, dataset_event};
 
 pub use super::action::Target;
 use super::nexus::{Nexus, NexusError, ScopedTransaction};
+use super::to_its_end::to_its_end;
 pub use error::KillSwitchError;
 pub use model::{Change, Reason, Switch};
 
@@ -26,11 +27,25 @@ impl KillSwitch {
     /// `expected_version` guards against two operators who do not know of each other: 0 for a switch
     /// that was never set, else the version of the [`Switch`] that the caller has seen; `None` overrides.
     ///
+    /// Once begun, the update goes on to its end even if the caller's future is dropped.
+    ///
     /// # Errors
     ///
     /// - `kill_switch.stale_version`: somebody else was quicker.
     /// - `ledger.unavailable`: the update cannot be recorded durably, so it is not made.
     /// - `kill_switch.internal`: the database failed.
+    pub async fn update(
+        &self,
+        ctx: &RequestContext,
+        target: &Target,
+        change: Change,
+        expected_version: Option<u64>,
+    ) -> Result<Switch, KillSwitchError> {
+        let (engine, target) = (self.clone(), target.clone());
+        let step = |ctx| async move { engine.recorded_update(&ctx, target, change, expected_version).await };
+        to_its_end(ctx, "update a kill switch", step).await
+    }
+
     #[dataset_event(
         surface = "kill_switch.update",
         access = "update",
@@ -39,14 +54,13 @@ impl KillSwitch {
         output(version = ret.version, updated_at_us = ret.updated_at_us),
         source_refs(kill_switch = target),
     )]
-    pub async fn update(
+    async fn recorded_update(
         &self,
         ctx: &RequestContext,
-        target: &Target,
+        target: Target,
         change: Change,
         expected_version: Option<u64>,
     ) -> Result<Switch, KillSwitchError> {
-        let target = target.clone();
         let updated_by = super::acting(ctx);
         let updated_at_us = self.nexus.now_us();
         let updated = self.nexus.write(ctx, "update a kill switch", move |db| {

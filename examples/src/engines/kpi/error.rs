@@ -4,7 +4,7 @@ use dataset_events::ErrorCode;
 use rust_decimal::Decimal;
 use thiserror::Error;
 
-use super::{KpiName, KpiValue, MAX_WEIGHT, Unit};
+use super::{KpiName, KpiValue, MAX_KPIS, MAX_WEIGHT, Unit};
 use crate::engines::{NexusError, Target};
 
 /// Why the KPI engine refused or failed.
@@ -50,6 +50,13 @@ pub enum KpiError {
         current: Unit,
         /// The unit that was asked for.
         asked: Unit,
+    },
+    /// The scope has as many KPIs as it may.
+    #[error("define {name}: this scope has {MAX_KPIS} KPIs already")]
+    #[code("kpi.too_many", status = 409)]
+    TooMany {
+        /// The KPI.
+        name: KpiName,
     },
     /// The value is too large or too fine.
     #[error("{value} is no value of a KPI here: expected -{max} to {max}, at most {scale} decimal places",

@@ -13,7 +13,9 @@ use rust_decimal::Decimal;
 use super::Target;
 use super::nexus::Nexus;
 pub use error::KpiError;
-pub use model::{Corridor, Direction, Kpi, KpiName, KpiStatus, KpiValue, MAX_WEIGHT, Reading, Unit};
+pub use model::{
+    Corridor, Direction, Kpi, KpiName, KpiStatus, KpiValue, MAX_KPIS, MAX_WEIGHT, Reading, Unit,
+};
 pub(super) use state::all;
 
 /// How far a reading may be ahead of this machine's clock, in microseconds: a minute.
@@ -35,6 +37,7 @@ impl Kpis {
     /// # Errors
     ///
     /// - `kpi.unit_mismatch`: it has readings in another unit.
+    /// - `kpi.too_many`: it would be one more than [`MAX_KPIS`] of the scope.
     /// - `kpi.internal`: the database failed.
     #[dataset_event(
         surface = "kpi.define",
@@ -59,6 +62,9 @@ impl Kpis {
                 && *current != unit
             {
                 return Err(KpiError::UnitMismatch { name, current: current.clone(), asked: unit });
+            }
+            if before.is_none() && state::count(db)? >= MAX_KPIS {
+                return Err(KpiError::TooMany { name });
             }
             let (corridor, readings, version) = match &before {
                 Some(kpi) => (kpi.corridor.clone(), kpi.readings, kpi.version + 1),
@@ -188,7 +194,7 @@ impl Kpis {
         read.await
     }
 
-    /// All KPIs of the scope with their latest readings, by name.
+    /// All KPIs of the scope, at most [`MAX_KPIS`], with their latest readings, by name.
     ///
     /// # Errors
     ///

@@ -11,6 +11,8 @@ use crate::engines::text::{NAME, is_label, is_name, text_type};
 
 /// The greatest weight of a KPI in the temperature.
 pub const MAX_WEIGHT: u32 = 1_000;
+/// The most KPIs of a scope: a check, a list and a snapshot read them all.
+pub const MAX_KPIS: u64 = 200;
 
 text_type! {
     /// The name of a KPI.

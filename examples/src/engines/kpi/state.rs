@@ -74,6 +74,12 @@ pub(super) fn kpi(db: &ScopedTransaction<'_>, name: &KpiName) -> Result<Option<K
     row.map(|row| row.kpi(ACTION)).transpose()
 }
 
+/// How many KPIs the scope has.
+pub(super) fn count(db: &ScopedTransaction<'_>) -> Result<u64, NexusError> {
+    let sql = "SELECT count(*) FROM kpis WHERE tenant_id = :tenant_id AND env = :env";
+    Ok(db.row("count KPIs", sql, &[], |row| row.get(0))?.unwrap_or(0))
+}
+
 /// All KPIs of the scope with their latest readings, by name.
 pub(in crate::engines) fn all(db: &ScopedTransaction<'_>) -> Result<Vec<KpiStatus>, NexusError> {
     const ACTION: &str = "list KPIs";

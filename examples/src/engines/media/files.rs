@@ -40,6 +40,14 @@ impl Files {
         folder.map_or_else(|| Self::Memory(Arc::default()), Self::Folder)
     }
 
+    /// What keeps the bytes, as events name it.
+    pub(super) const fn backend(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "file",
+            Self::Memory(_) => "memory",
+        }
+    }
+
     /// The file of an object's bytes; `None` in memory.
     pub(super) fn path(&self, scope: &Scope, media_id: &MediaId) -> Option<PathBuf> {
         match self {
@@ -212,6 +220,6 @@ mod tests {
         files.write(&scope("acme"), &id, Arc::from(*b"whole")).unwrap();
         assert_eq!(files.read(&scope("acme"), &id).unwrap(), Ok(b"whole".to_vec()));
         assert_eq!(files.read(&scope("globex"), &id).unwrap(), Err(Damage::Missing));
-        assert_eq!(files.path(&scope("acme"), &id), None);
+        assert_eq!((files.path(&scope("acme"), &id), files.backend()), (None, "memory"));
     }
 }

@@ -1,7 +1,8 @@
 //! The media: objects under the hash of their bytes, with what the bytes show them to be.
 //!
 //! Bytes are files, what is known of them is in the engine's table. The ledger gets hash, size and type,
-//! never the bytes.
+//! never the bytes. The files are not reached through the nexus: calls that use them name what keeps the bytes,
+//! as an access of the nexus names its backend.
 
 mod error;
 mod files;
@@ -64,7 +65,11 @@ impl Media {
     #[dataset_event(
         surface = "media.store",
         access = "create",
-        input(size_bytes = bytes.len(), has_declared_type = declared.is_some()),
+        input(
+            size_bytes = bytes.len(),
+            has_declared_type = declared.is_some(),
+            backend = self.files.backend(),
+        ),
         output(
             media_id = ret.info.media_id,
             media_type = ret.info.media_type,
@@ -133,7 +138,7 @@ impl Media {
     #[dataset_event(
         surface = "media.fetch",
         access = "read",
-        input(media_id),
+        input(media_id, backend = self.files.backend()),
         output(media_type = ret.info.media_type, size_bytes = ret.info.size_bytes),
         source_refs(media = media_id),
     )]
@@ -151,7 +156,7 @@ impl Media {
     #[dataset_event(
         surface = "media.verify",
         access = "read",
-        input(media_id),
+        input(media_id, backend = self.files.backend()),
         output(size_bytes = ret.size_bytes),
         source_refs(media = media_id),
     )]

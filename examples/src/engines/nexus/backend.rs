@@ -67,6 +67,8 @@ impl Connections {
         }
         let failed = |source| NexusError::Open { path: path.to_owned(), source };
         let mut writer = connect(path).map_err(failed)?;
+        // A write may be told by a durable event: it must outlive a power cut as the event does.
+        writer.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         migrate(&mut writer, path)?;
         let idle = (0..READERS).map(|_| connect(path)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let permits = Arc::new(Semaphore::new(READERS));
@@ -119,8 +121,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // With a write-ahead log this keeps the file whole after power loss; the last transactions may be
-    // missing then, which the ledger's durable events would show.
+    // Enough for who only reads; the writer asks for more.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)

@@ -3,7 +3,11 @@
 //! Each access is a call of its own, inside the engine's call, and its event names the backend: an SQLite
 //! file, or SQLite in memory. SQLite blocks, so each transaction runs on tokio's blocking threads: one
 //! connection writes, a few read beside it (write-ahead log). A transaction that has begun runs to its end
-//! even if the caller's future is dropped, so that state never holds half of an operation.
+//! even if the caller's future is dropped, so that state never holds half of an operation. One that is committed
+//! is on the disk.
+//!
+//! The bytes of media objects are the exception: they are files beside the database, which the media engine uses
+//! itself, and its own events name what keeps them.
 //!
 //! An engine that refuses inside a transaction rolls it back, and the access ends with the engine's code:
 //! `denied kill_switch.blocked` under `kill_switch.check`. When the data itself fails, the access ends with

@@ -32,6 +32,17 @@ async fn state_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let nexus = open(&directory).unwrap();
+    let writer = nexus.inner.connections.writer.lock().await;
+    let pragma = |name| writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+    assert_eq!(pragma("journal_mode").unwrap(), "wal".to_owned().into());
+    // FULL: SQLite fsyncs the write-ahead log at each commit.
+    assert_eq!(pragma("synchronous").unwrap(), 2.into());
+}
+
+#[tokio::test]
 async fn a_transaction_that_fails_or_panics_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let nexus = open(&directory).unwrap();

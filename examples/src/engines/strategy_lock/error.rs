@@ -3,7 +3,7 @@
 use dataset_events::{ErrorCode, LedgerUnavailable};
 use thiserror::Error;
 
-use super::{LockId, LockState, MAX_REASON_BYTES, StrategyName};
+use super::{LockId, LockState, MAX_OPEN_LOCKS, MAX_PAGE, MAX_REASON_BYTES, StrategyName};
 use crate::engines::{ActionName, NexusError};
 
 /// Why the strategy lock refused or failed.
@@ -67,6 +67,17 @@ pub enum StrategyLockError {
         expected: u64,
         /// The stored version.
         found: u64,
+    },
+    /// The scope has as many open locks as it may.
+    #[error("this scope has {MAX_OPEN_LOCKS} locks that are proposed or in force: withdraw or release one")]
+    #[code("strategy_lock.too_many", status = 409)]
+    TooMany,
+    /// The page asked for is empty or too large.
+    #[error("a page of {limit}: expected 1 to {MAX_PAGE}")]
+    #[code("strategy_lock.invalid_page", status = 422)]
+    InvalidPage {
+        /// The refused size.
+        limit: u32,
     },
     /// The ledger could not take the step, so it was not made.
     #[error(transparent)]

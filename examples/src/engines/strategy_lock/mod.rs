@@ -8,13 +8,15 @@
 mod error;
 mod model;
 mod state;
+mod steps;
 
 use dataset_events::{RequestContext, current, dataset_event};
 
 use super::nexus::Nexus;
+use super::to_its_end::to_its_end;
 use super::{ActionName, ActionPattern};
 pub use error::StrategyLockError;
-pub use model::{Lock, LockId, LockState, MAX_REASON_BYTES, StrategyName};
+pub use model::{Lock, LockId, LockState, MAX_OPEN_LOCKS, MAX_PAGE, MAX_REASON_BYTES, StrategyName};
 
 /// The strategy lock engine.
 #[derive(Debug, Clone)]
@@ -29,20 +31,15 @@ impl StrategyLock {
 
     /// Proposes to lock the actions of `pattern`. Nothing is stopped before somebody else approves.
     ///
+    /// Once begun, this and every other step go on to their end even if the caller's future is dropped.
+    ///
     /// # Errors
     ///
     /// - `strategy_lock.user_required`: the request has no user.
     /// - `strategy_lock.invalid_reason`: the reason is empty or longer than [`MAX_REASON_BYTES`].
+    /// - `strategy_lock.too_many`: the scope has [`MAX_OPEN_LOCKS`] locks that are proposed or in force.
     /// - `ledger.unavailable`: the proposal cannot be recorded durably, so it is not made.
     /// - `strategy_lock.internal`: the database failed.
-    #[dataset_event(
-        surface = "strategy_lock.propose",
-        access = "create",
-        guarantee = "durable",
-        input(%strategy, %pattern, reason_bytes = reason.len(), reason = hashed(reason)),
-        output(lock_id = ret.lock_id, version = ret.version, updated_at_us = ret.updated_at_us),
-        source_refs(strategy = strategy),
-    )]
     pub async fn propose(
         &self,
         ctx: &RequestContext,
@@ -50,32 +47,10 @@ impl StrategyLock {
         pattern: &ActionPattern,
         reason: &str,
     ) -> Result<Lock, StrategyLockError> {
-        let proposed_by = user(ctx)?;
-        if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES {
-            return Err(StrategyLockError::InvalidReason { len_bytes: reason.len() });
-        }
-        let lock_id = LockId::generated(&self.nexus)?;
-        let proposed_at_us = self.nexus.now_us();
-        let lock = Lock {
-            lock_id,
-            strategy: strategy.clone(),
-            pattern: pattern.clone(),
-            reason: reason.to_owned(),
-            state: LockState::Proposed,
-            version: 1,
-            proposed_by: proposed_by.clone(),
-            proposed_at_us,
-            approved_by: None,
-            updated_by: proposed_by,
-            updated_at_us: proposed_at_us,
-        };
-        let saved = self.nexus.write(ctx, "propose a strategy lock", move |db| {
-            state::save(db, &lock)?;
-            Ok::<_, StrategyLockError>(lock)
-        });
-        let lock = saved.await?;
-        current().source_ref("strategy_lock", &lock.lock_id).change("state", None::<LockState>, lock.state);
-        Ok(lock)
+        let (engine, reason) = (self.clone(), reason.to_owned());
+        let (strategy, pattern) = (strategy.clone(), pattern.clone());
+        let step = |ctx| async move { engine.recorded_propose(&ctx, strategy, pattern, reason).await };
+        to_its_end(ctx, "propose a strategy lock", step).await
     }
 
     /// Approves a proposal: the lock is in force.
@@ -89,26 +64,15 @@ impl StrategyLock {
     /// - `strategy_lock.wrong_state`: it is no proposal any more.
     /// - `ledger.unavailable`: the approval cannot be recorded durably, so it is not made.
     /// - `strategy_lock.internal`: the database failed.
-    #[dataset_event(
-        surface = "strategy_lock.approve",
-        access = "update",
-        guarantee = "durable",
-        input(%lock_id, expected_version),
-        output(
-            version = ret.version,
-            strategy = ret.strategy,
-            pattern = ret.pattern,
-            updated_at_us = ret.updated_at_us,
-        ),
-        source_refs(strategy_lock = lock_id),
-    )]
     pub async fn approve(
         &self,
         ctx: &RequestContext,
         lock_id: &LockId,
         expected_version: u64,
     ) -> Result<Lock, StrategyLockError> {
-        self.step(ctx, lock_id, expected_version, LockState::Proposed, LockState::InForce).await
+        let (engine, lock_id) = (self.clone(), lock_id.clone());
+        let step = |ctx| async move { engine.recorded_approve(&ctx, &lock_id, expected_version).await };
+        to_its_end(ctx, "approve a strategy lock", step).await
     }
 
     /// Takes a proposal back.
@@ -116,21 +80,15 @@ impl StrategyLock {
     /// # Errors
     ///
     /// Those of [`approve`](Self::approve), except `strategy_lock.self_approval`.
-    #[dataset_event(
-        surface = "strategy_lock.withdraw",
-        access = "update",
-        guarantee = "durable",
-        input(%lock_id, expected_version),
-        output(version = ret.version, updated_at_us = ret.updated_at_us),
-        source_refs(strategy_lock = lock_id),
-    )]
     pub async fn withdraw(
         &self,
         ctx: &RequestContext,
         lock_id: &LockId,
         expected_version: u64,
     ) -> Result<Lock, StrategyLockError> {
-        self.step(ctx, lock_id, expected_version, LockState::Proposed, LockState::Withdrawn).await
+        let (engine, lock_id) = (self.clone(), lock_id.clone());
+        let step = |ctx| async move { engine.recorded_withdraw(&ctx, &lock_id, expected_version).await };
+        to_its_end(ctx, "withdraw a strategy lock", step).await
     }
 
     /// Ends a lock in force: what it stopped may go on.
@@ -139,37 +97,51 @@ impl StrategyLock {
     ///
     /// Those of [`approve`](Self::approve), except `strategy_lock.self_approval`; `strategy_lock.wrong_state`
     /// when the lock is not in force.
-    #[dataset_event(
-        surface = "strategy_lock.release",
-        access = "update",
-        guarantee = "durable",
-        input(%lock_id, expected_version),
-        output(version = ret.version, updated_at_us = ret.updated_at_us),
-        source_refs(strategy_lock = lock_id),
-    )]
     pub async fn release(
         &self,
         ctx: &RequestContext,
         lock_id: &LockId,
         expected_version: u64,
     ) -> Result<Lock, StrategyLockError> {
-        self.step(ctx, lock_id, expected_version, LockState::InForce, LockState::Released).await
+        let (engine, lock_id) = (self.clone(), lock_id.clone());
+        let step = |ctx| async move { engine.recorded_release(&ctx, &lock_id, expected_version).await };
+        to_its_end(ctx, "release a strategy lock", step).await
     }
 
-    /// The locks of the scope in one state, the oldest first.
+    /// The locks of the scope in one state, the oldest first: those after `after`, at most `limit` (1 to
+    /// [`MAX_PAGE`]).
     ///
     /// # Errors
     ///
+    /// - `strategy_lock.invalid_page`: `limit` is 0 or too large.
+    /// - `strategy_lock.not_found`: the scope has no lock `after`.
     /// - `strategy_lock.internal`: the database failed.
     #[dataset_event(
         surface = "strategy_lock.list",
         access = "read",
-        input(state),
+        input(state, after, limit),
         output(count = ret.len()),
     )]
-    pub async fn list(&self, ctx: &RequestContext, state: LockState) -> Result<Vec<Lock>, StrategyLockError> {
+    pub async fn list(
+        &self,
+        ctx: &RequestContext,
+        state: LockState,
+        after: Option<&LockId>,
+        limit: u32,
+    ) -> Result<Vec<Lock>, StrategyLockError> {
+        if !(1..=MAX_PAGE).contains(&limit) {
+            return Err(StrategyLockError::InvalidPage { limit });
+        }
+        let after = after.cloned();
         let read = self.nexus.read(ctx, "list strategy locks", move |db| {
-            state::locks(db, state).map_err(StrategyLockError::from)
+            let after = match after {
+                None => None,
+                Some(lock_id) => match state::lock(db, &lock_id)? {
+                    Some(lock) => Some(lock),
+                    None => return Err(StrategyLockError::NotFound { lock_id }),
+                },
+            };
+            Ok(state::page(db, state, after.as_ref(), limit)?)
         });
         read.await
     }
@@ -189,7 +161,8 @@ impl StrategyLock {
     pub async fn check(&self, ctx: &RequestContext, action: &ActionName) -> Result<(), StrategyLockError> {
         let action = action.clone();
         let read = self.nexus.read(ctx, "check the strategy locks", move |db| {
-            let in_force = state::locks(db, LockState::InForce)?;
+            // All of them, also those of a time when there could be more.
+            let in_force = state::page(db, LockState::InForce, None, u32::MAX)?;
             match in_force.into_iter().find(|lock| lock.pattern.matches(&action)) {
                 Some(Lock { strategy, lock_id, .. }) => {
                     Err(StrategyLockError::Blocked { action, strategy, lock_id })
@@ -203,47 +176,4 @@ impl StrategyLock {
         }
         answer
     }
-
-    /// One step of a lock, whose surface is the caller's.
-    async fn step(
-        &self,
-        ctx: &RequestContext,
-        lock_id: &LockId,
-        expected_version: u64,
-        from: LockState,
-        to: LockState,
-    ) -> Result<Lock, StrategyLockError> {
-        let by = user(ctx)?;
-        let lock_id = lock_id.clone();
-        let updated_at_us = self.nexus.now_us();
-        let stepped = self.nexus.write(ctx, "take a step of a strategy lock", move |db| {
-            let Some(mut lock) = state::lock(db, &lock_id)? else {
-                return Err(StrategyLockError::NotFound { lock_id });
-            };
-            if lock.version != expected_version {
-                let (expected, found) = (expected_version, lock.version);
-                return Err(StrategyLockError::StaleVersion { lock_id, expected, found });
-            }
-            if lock.state != from {
-                return Err(StrategyLockError::WrongState { lock_id, expected: from, found: lock.state });
-            }
-            if to == LockState::InForce {
-                if lock.proposed_by == by {
-                    return Err(StrategyLockError::SelfApproval { lock_id });
-                }
-                lock.approved_by = Some(by.clone());
-            }
-            (lock.state, lock.version, lock.updated_by) = (to, lock.version + 1, by);
-            lock.updated_at_us = updated_at_us;
-            state::save(db, &lock)?;
-            Ok(lock)
-        });
-        let lock = stepped.await?;
-        current().change("state", from, lock.state);
-        Ok(lock)
-    }
-}
-
-fn user(ctx: &RequestContext) -> Result<String, StrategyLockError> {
-    ctx.user_id().map(ToString::to_string).ok_or(StrategyLockError::UserRequired)
 }

@@ -9,6 +9,10 @@ use crate::engines::{ActionPattern, Nexus, NexusError};
 
 /// The longest reason, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
+/// The most locks of a scope that are proposed or in force: each guarded action is compared with all in force.
+pub const MAX_OPEN_LOCKS: u32 = 200;
+/// The most items of a page.
+pub const MAX_PAGE: u32 = 200;
 
 text_type! {
     /// The name of a strategy: what the business does, or stops doing, when the lock is in force.

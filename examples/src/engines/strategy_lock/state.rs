@@ -67,16 +67,38 @@ pub(super) fn lock(db: &ScopedTransaction<'_>, id: &LockId) -> Result<Option<Loc
     row.map(|row| row.lock(ACTION)).transpose()
 }
 
-/// The locks in a state, the oldest first.
-pub(super) fn locks(db: &ScopedTransaction<'_>, state: LockState) -> Result<Vec<Lock>, NexusError> {
+/// The locks in a state, the oldest first: those after `after`, at most `limit`.
+pub(super) fn page(
+    db: &ScopedTransaction<'_>,
+    state: LockState,
+    after: Option<&Lock>,
+    limit: u32,
+) -> Result<Vec<Lock>, NexusError> {
     const ACTION: &str = "list strategy locks";
     let sql = format!(
         "SELECT {} FROM strategy_locks
-         WHERE tenant_id = :tenant_id AND env = :env AND state = :state ORDER BY proposed_at_us, lock_id",
+         WHERE tenant_id = :tenant_id AND env = :env AND state = :state
+           AND (proposed_at_us, lock_id) > (:proposed_at_us, :lock_id)
+         ORDER BY proposed_at_us, lock_id LIMIT :limit",
         Row::COLUMNS
     );
-    let rows = db.rows(ACTION, &sql, &[(":state", &state.as_str())], Row::read)?;
+    let proposed_at_us = after.map_or(i64::MIN, |lock| lock.proposed_at_us);
+    let lock_id = after.map_or("", |lock| lock.lock_id.as_str());
+    let named: [(&str, &dyn rusqlite::ToSql); 4] = [
+        (":state", &state.as_str()),
+        (":proposed_at_us", &proposed_at_us),
+        (":lock_id", &lock_id),
+        (":limit", &limit),
+    ];
+    let rows = db.rows(ACTION, &sql, &named, Row::read)?;
     rows.into_iter().map(|row| row.lock(ACTION)).collect()
+}
+
+/// How many locks of the scope are proposed or in force.
+pub(super) fn open(db: &ScopedTransaction<'_>) -> Result<u64, NexusError> {
+    let sql = "SELECT count(*) FROM strategy_locks
+               WHERE tenant_id = :tenant_id AND env = :env AND state IN ('proposed', 'in_force')";
+    Ok(db.row("count strategy locks", sql, &[], |row| row.get(0))?.unwrap_or(0))
 }
 
 pub(super) fn save(db: &ScopedTransaction<'_>, lock: &Lock) -> Result<(), NexusError> {

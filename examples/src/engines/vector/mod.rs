@@ -105,7 +105,8 @@ impl Vector {
     /// The documents of the scope that are the most like a query, best first, at most `top_k` (1 to
     /// [`MAX_TOP_K`]). Each is there once, with its best chunk; what has nothing in common is left out.
     ///
-    /// Documents with the same score are in the order of their ids.
+    /// Documents with the same score are in the order of their ids. One that is removed or replaced while it is
+    /// compared is left out.
     ///
     /// # Errors
     ///
@@ -130,13 +131,13 @@ impl Vector {
         if query.is_empty() {
             return Err(invalid());
         }
-        let read = self.nexus.read(ctx, "search documents", move |db| {
-            let best = rank(&query, &state::candidates(db)?, top_k as usize);
-            let hit = |(score_ppm, document_id, chunk): (u32, String, u64)| {
-                let (document_id, title, text) = state::passage(db, &document_id, chunk)?;
-                Ok(Hit { document_id, title, chunk, text, score_ppm })
-            };
-            best.into_iter().map(hit).collect::<Result<Vec<Hit>, VectorError>>()
+        let vectors =
+            self.nexus.read(ctx, "read the vectors", |db| state::candidates(db).map_err(VectorError::from));
+        let vectors = vectors.await?;
+        // Between two accesses: whoever compares many chunks keeps nobody else from reading.
+        let ranked = off("compare vectors", move || rank(&query, vectors)).await?;
+        let read = self.nexus.read(ctx, "read the passages", move |db| {
+            passages(db, ranked, top_k as usize).map_err(VectorError::from)
         });
         let hits = read.await?;
         for hit in &hits {
@@ -208,10 +209,10 @@ fn put(
 }
 
 /// The best chunk of each document that has anything in common with the query, best document first.
-fn rank(query: &Features, candidates: &[state::Candidate], top_k: usize) -> Vec<(u32, String, u64)> {
+fn rank(query: &Features, candidates: Vec<state::Candidate>) -> Vec<(u32, state::Candidate)> {
     let weights = Weights::over(candidates.iter().map(|candidate| &candidate.features));
     let query = weights.unit(query);
-    let mut best: Vec<(u32, &state::Candidate)> = Vec::new();
+    let mut best: Vec<(u32, state::Candidate)> = Vec::new();
     // The chunks of a document follow each other.
     for candidate in candidates {
         let score = query.cosine_ppm(&weights.unit(&candidate.features));
@@ -224,9 +225,25 @@ fn rank(query: &Features, candidates: &[state::Candidate], top_k: usize) -> Vec<
     best.retain(|(score, _)| *score > 0);
     // A stable sort: what scores the same stays in the order of ids.
     best.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-    best.truncate(top_k);
-    let found = best.into_iter();
-    found.map(|(score, candidate)| (score, candidate.document_id.clone(), candidate.position)).collect()
+    best
+}
+
+/// The first `top_k` that are still what was compared.
+fn passages(
+    db: &ScopedTransaction<'_>,
+    ranked: Vec<(u32, state::Candidate)>,
+    top_k: usize,
+) -> Result<Vec<Hit>, NexusError> {
+    let mut hits = Vec::new();
+    for (score_ppm, candidate) in ranked {
+        if hits.len() == top_k {
+            break;
+        }
+        if let Some((document_id, title, text)) = state::passage(db, &candidate)? {
+            hits.push(Hit { document_id, title, chunk: candidate.position, text, score_ppm });
+        }
+    }
+    Ok(hits)
 }
 
 /// Runs `body` off the executor's threads.
@@ -235,4 +252,52 @@ async fn off<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NexusError> {
     blocking(body).await.ok_or(NexusError::ShuttingDown { action })
+}
+
+#[cfg(test)]
+mod tests {
+    use dataset_events::RequestContext;
+
+    use super::*;
+    use crate::engines::{Engines, Sources};
+
+    /// Ranks all of the scope, then lets `change` happen, then reads the passages.
+    async fn found_after(change: impl AsyncFnOnce(&Vector, &RequestContext)) -> Vec<String> {
+        let nexus = Nexus::in_memory(Sources::counted()).unwrap();
+        let vector = Engines::over(nexus.clone()).vector;
+        let ctx = RequestContext::builder("acme", "prod").build().unwrap();
+        for id in ["a", "b", "c"] {
+            vector.ingest(&ctx, &id.parse().unwrap(), "", "Ships in the harbour.").await.unwrap();
+        }
+        let vectors = nexus.read(&ctx, "read", state::candidates).await.unwrap();
+        let ranked = rank(&Features::of(["harbour"]), vectors);
+        assert_eq!(ranked.len(), 3);
+        change(&vector, &ctx).await;
+        let hits = nexus.read(&ctx, "read", move |db| passages(db, ranked, 2)).await.unwrap();
+        hits.into_iter().map(|hit| format!("{}: {}", hit.document_id, hit.text)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_changed_while_it_was_compared_is_left_out_for_the_next_best() {
+        assert_eq!(
+            found_after(async |_, _| {}).await,
+            ["a: Ships in the harbour.", "b: Ships in the harbour."]
+        );
+        let left = ["b: Ships in the harbour.", "c: Ships in the harbour."];
+        let id: DocumentId = "a".parse().unwrap();
+        let removed = found_after(async |vector, ctx| {
+            vector.remove(ctx, &id).await.unwrap();
+        });
+        assert_eq!(removed.await, left);
+        let replaced = found_after(async |vector, ctx| {
+            vector.ingest(ctx, &id, "", "Bread in the bakery.").await.unwrap();
+        });
+        assert_eq!(replaced.await, left);
+        // The version alone would take this for what was compared.
+        let made_anew = found_after(async |vector, ctx| {
+            vector.remove(ctx, &id).await.unwrap();
+            vector.ingest(ctx, &id, "", "Bread in the bakery.").await.unwrap();
+        });
+        assert_eq!(made_anew.await, left);
+    }
 }

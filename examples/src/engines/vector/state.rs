@@ -15,6 +15,9 @@ pub(super) struct Candidate {
     pub(super) document_id: String,
     pub(super) position: u64,
     pub(super) features: Features,
+    /// What was compared: the document's version and hash of then.
+    version: u64,
+    sha256: String,
 }
 
 pub(super) fn find(db: &ScopedTransaction<'_>, id: &DocumentId) -> Result<Option<Document>, NexusError> {
@@ -103,7 +106,8 @@ pub(super) fn candidates(db: &ScopedTransaction<'_>) -> Result<Vec<Candidate>, N
     const ACTION: &str = "read vectors";
     // The text is read only where the vector is of another version and has to be made again.
     let sql = "SELECT chunk.document_id, position, vector, document.model_version, document.title,
-                      CASE WHEN document.model_version = :model_version THEN '' ELSE chunk.text END
+                      CASE WHEN document.model_version = :model_version THEN '' ELSE chunk.text END,
+                      document.version, document.sha256
                FROM vector_chunks AS chunk
                JOIN vector_documents AS document USING (tenant_id, env, document_id)
                WHERE tenant_id = :tenant_id AND env = :env
@@ -115,30 +119,41 @@ pub(super) fn candidates(db: &ScopedTransaction<'_>) -> Result<Vec<Candidate>, N
             MODEL_VERSION => Features::from_bytes(&vector),
             _ => Some(Features::of([title.as_str(), text.as_str()])),
         };
-        Ok((row.get(0)?, row.get(1)?, features))
+        Ok((features, row.get(0)?, row.get(1)?, row.get(6)?, row.get(7)?))
     })?;
-    let candidate = |(document_id, position, features): (String, u64, Option<Features>)| {
+    let candidate = |(features, document_id, position, version, sha256): (Option<Features>, _, _, _, _)| {
         let features = features.ok_or(NexusError::Corrupt { action: ACTION, column: "vector" })?;
-        Ok(Candidate { document_id, position, features })
+        Ok(Candidate { document_id, position, features, version, sha256 })
     };
     rows.into_iter().map(candidate).collect()
 }
 
-/// The title of a document and the text of one of its chunks.
+/// The title of the candidate's document and the text of its chunk; `None` when the document was removed or replaced
+/// since.
 pub(super) fn passage(
     db: &ScopedTransaction<'_>,
-    document_id: &str,
-    position: u64,
-) -> Result<(DocumentId, String, String), NexusError> {
+    candidate: &Candidate,
+) -> Result<Option<(DocumentId, String, String)>, NexusError> {
     const ACTION: &str = "read a passage";
     let sql = "SELECT document.title, chunk.text
-               FROM vector_chunks AS chunk
-               JOIN vector_documents AS document USING (tenant_id, env, document_id)
-               WHERE tenant_id = :tenant_id AND env = :env AND document_id = :document_id
-                 AND position = :position";
-    let named: [(&str, &dyn rusqlite::ToSql); 2] = [(":document_id", &document_id), (":position", &position)];
-    let row = db.row(ACTION, sql, &named, |row| Ok((row.get(0)?, row.get(1)?)))?;
+               FROM vector_documents AS document
+               LEFT JOIN vector_chunks AS chunk ON chunk.tenant_id = document.tenant_id
+                   AND chunk.env = document.env AND chunk.document_id = document.document_id
+                   AND chunk.position = :position
+               WHERE document.tenant_id = :tenant_id AND document.env = :env
+                 AND document.document_id = :document_id
+                 AND document.version = :version AND document.sha256 = :sha256";
+    let named: [(&str, &dyn rusqlite::ToSql); 4] = [
+        (":document_id", &candidate.document_id),
+        (":position", &candidate.position),
+        (":version", &candidate.version),
+        (":sha256", &candidate.sha256),
+    ];
+    let row: Option<(String, Option<String>)> =
+        db.row(ACTION, sql, &named, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some((title, text)) = row else { return Ok(None) };
     let corrupt = |column| NexusError::Corrupt { action: ACTION, column };
-    let (title, text) = row.ok_or(corrupt("position"))?;
-    Ok((document_id.parse().map_err(|_| corrupt("document_id"))?, title, text))
+    let text = text.ok_or(corrupt("position"))?;
+    let document_id = candidate.document_id.parse().map_err(|_| corrupt("document_id"))?;
+    Ok(Some((document_id, title, text)))
 }

@@ -34,10 +34,18 @@ async fn propose(State(engines): State<Engines>, ctx: Ctx, Json(body): Json<Prop
 #[serde(deny_unknown_fields)]
 struct ByState {
     state: LockState,
+    after: Option<LockId>,
+    #[serde(default = "fifty")]
+    limit: u32,
+}
+
+fn fifty() -> u32 {
+    50
 }
 
 async fn list(State(engines): State<Engines>, ctx: Ctx, Query(query): Query<ByState>) -> Answer<Vec<Lock>> {
-    Ok(Json(engines.strategy_lock.list(&ctx, query.state).await?))
+    let ByState { state, after, limit } = query;
+    Ok(Json(engines.strategy_lock.list(&ctx, state, after.as_ref(), limit).await?))
 }
 
 /// The version that the caller has seen.
