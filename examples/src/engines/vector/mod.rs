@@ -269,7 +269,7 @@ mod tests {
         for id in ["a", "b", "c"] {
             vector.ingest(&ctx, &id.parse().unwrap(), "", "Ships in the harbour.").await.unwrap();
         }
-        let vectors = nexus.read(&ctx, "read", |db| state::candidates(db)).await.unwrap();
+        let vectors = nexus.read(&ctx, "read", state::candidates).await.unwrap();
         let ranked = rank(&Features::of(["harbour"]), vectors);
         assert_eq!(ranked.len(), 3);
         change(&vector, &ctx).await;
