@@ -15,6 +15,10 @@ use super::{ENGINES, GATEWAY, SERVICE_ISSUER};
 
 /// How long the engines service may take for an answer's head and body.
 const ANSWER_TIME: Duration = Duration::from_secs(25);
+
+/// Shorter than the 30 s after which the engines service closes an idle connection: a request must not meet the
+/// closing.
+const IDLE_TIME: Duration = Duration::from_secs(20);
 /// How long it may take to say that it is there.
 const ALIVE_TIME: Duration = Duration::from_secs(1);
 
@@ -31,6 +35,7 @@ impl EnginesClient {
         let tokens = ServiceTokens::hs256(SERVICE_ISSUER, GATEWAY, secret.as_bytes())?;
         let http = reqwest::Client::builder()
             .timeout(ANSWER_TIME)
+            .pool_idle_timeout(IDLE_TIME)
             // An answer of the engines service is never somewhere else.
             .redirect(reqwest::redirect::Policy::none())
             // Nor is there a proxy between the two, which would see the service's tokens, whatever the
