@@ -12,8 +12,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// How long a service may take to open its ledger and listen. Recovery after a kill is part of it.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a service may take to answer what is in flight and to drain.
-const END_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a service may take to end: 30 s for what is in flight, 30 s to drain, and some to close its connections
+/// and to say so. Killed earlier, it would leave events for the next start to recover.
+const END_DEADLINE: Duration = Duration::from_secs(70);
 
 /// A service could not be started or ended.
 #[derive(Debug, Error)]

@@ -3,6 +3,7 @@
 //! It takes requests of the gateway alone: with a service token of 60 seconds that names scope and user.
 
 use axum::Router;
+use axum::routing::get;
 use dataset_events::Ledger;
 use dataset_events_service::identity::{DefaultScope, EnvSource, JwtAuthenticator, KeySet, VerificationKey};
 use dataset_events_service::{Admission, RouteTable};
@@ -12,6 +13,9 @@ use super::config::{Patience, Secret};
 use super::error::ServiceError;
 use super::{DEPLOYMENT_ENV, ENGINES, SERVICE_ISSUER};
 use crate::engines::Engines;
+
+/// Where the gateway asks whether the service is there. Public: it says nothing else.
+pub(super) const ALIVE: &str = "/healthz";
 
 /// What clients of the gateway may reach: everything but the gate.
 pub(super) fn exposed_routes() -> RouteTable<Engines> {
@@ -56,9 +60,10 @@ pub(super) fn router_with(
         .env(DEPLOYMENT_ENV)
         // The token's env: one service works for all envs of the demo.
         .resolve_scope(DefaultScope::new().env_source(EnvSource::Identity))
+        .public(ALIVE)
         .rate_limits(routes.rate_limits())
         .limits(routes.route_limits())
         .build()?;
-    let router = routes.router().with_state(engines);
+    let router = routes.router().with_state(engines).route(ALIVE, get(|| async {}));
     Ok((router.layer(admission.clone()), admission))
 }

@@ -2,12 +2,13 @@
 //! engines.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use dataset_events::{Ledger, LedgerSet};
 use dataset_events_service::dashboard::Dashboard;
 use dataset_events_service::identity::{DefaultScope, EnvSource, Jwks, JwtAuthenticator};
-use dataset_events_service::{Admission, RateLimit, RemoteError, RouteTable};
+use dataset_events_service::{Admission, HealthChecks, RateLimit, RemoteError, RouteTable};
 
 use super::config::{GatewayConfig, Patience};
 use super::engines_client::EnginesClient;
@@ -17,12 +18,16 @@ use super::{DASHBOARD, DEPLOYMENT_ENV, api, engines, forward};
 use crate::engines::{Bossman, Chat, Nexus};
 use crate::panels;
 
+/// How old the users' keys may become when their issuer does not answer.
+const MAX_KEY_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// What the handlers of the gateway share.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     pub(super) chat: Chat,
     pub(super) bossman: Bossman,
     pub(super) engines: EnginesClient,
+    users: Jwks,
 }
 
 impl Gateway {
@@ -40,8 +45,37 @@ impl Gateway {
             .with_root(super::ledgers_of(&config.service.root))
             .with_snapshots(&directory)
             .map_err(|source| ServiceError::Snapshots { directory, source })?;
-        Ok(Self { chat, bossman, engines })
+        let users = Jwks::builder(&config.users.jwks_url).max_age(MAX_KEY_AGE).build()?;
+        Ok(Self { chat, bossman, engines, users })
     }
+
+    /// Fetches the users' keys, so that the first request need not wait for them.
+    ///
+    /// An issuer that does not answer is no reason not to start: until it does, the gateway is not ready.
+    pub(super) async fn warm_up(&self) {
+        // What became of it is in the keys' status, which readiness asks.
+        let _ = self.users.warm_up().await;
+    }
+
+    /// Adds what the gateway needs to be of use: the users' keys, and the engines service.
+    pub(super) fn checks(&self, checks: HealthChecks) -> HealthChecks {
+        let (users, engines) = (self.users.clone(), self.engines.clone());
+        checks.check("user_keys", move || has_keys(users.clone())).check("engines", move || {
+            let engines = engines.clone();
+            async move { engines.is_alive().await }
+        })
+    }
+}
+
+/// Keys that are held are good even when fetching newer ones fails; without any, they are fetched.
+async fn has_keys(users: Jwks) -> Result<(), String> {
+    let status = users.status();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let is_young = |fetched_at: u64| now.saturating_sub(fetched_at) < MAX_KEY_AGE.as_secs();
+    if status.keys > 0 && status.fetched_at.is_some_and(is_young) {
+        return Ok(());
+    }
+    users.warm_up().await.map_err(|error| error.to_string())
 }
 
 /// The routes of the gateway: its own, and those of the engines service that clients may reach.
@@ -79,7 +113,7 @@ pub(super) fn router_with(
     let users = JwtAuthenticator::builder()
         .issuer(&config.users.issuer)
         .audience(&config.users.audience)
-        .jwks(Jwks::builder(&config.users.jwks_url).build()?)
+        .jwks(gateway.users.clone())
         .env_claim("env")
         .build()?;
     let routes = routes(config.requests_per_second).limits(patience.limits());

@@ -106,16 +106,19 @@ async fn start_until(
     };
     let ledger = open_ledger(name, config)?;
     let nexus = Nexus::open(config.root.join(format!("{name}.sqlite")), Sources::system())?;
+    let mut health = HealthChecks::new(&ledger);
     let (router, admission) = match start {
         Start::Engines(config) => {
             engines::router_with(&ledger, Engines::over(nexus), &config.service_secret, patience)?
         }
         Start::Gateway(config) => {
-            gateway::router_with(&ledger, Gateway::new(&ledger, nexus, config)?, config, patience)?
+            let gateway = Gateway::new(&ledger, nexus, config)?;
+            gateway.warm_up().await;
+            health = gateway.checks(health);
+            gateway::router_with(&ledger, gateway, config, patience)?
         }
     };
     let (listener, listening) = listen(config.listen).await?;
-    let health = HealthChecks::new(&ledger);
     let (operations, operating) = operations(config.operations, &ledger, &health).await?;
     let started = Started {
         listening,

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
 use syn::{
-    Attribute, Block, Expr, FnArg, ImplItem, Item, ItemImpl, PathSegment, Signature, Stmt, Visibility,
+    Attribute, Block, Expr, ExprMethodCall, FnArg, ImplItem, Item, ItemImpl, PathSegment, Signature, Stmt,
+    Visibility,
 };
 
 const ATTRIBUTE: &str = "dataset_event";
@@ -73,8 +74,34 @@ fn is_open(visibility: &Visibility) -> bool {
     }
 }
 
-/// The method that does all of the work, when the body is nothing but `self.method(ctx, ..)`.
+/// The method that does all of the work: the body is nothing but `self.method(ctx, ..)`, or it ends with that method
+/// in a task.
 fn handed_to(body: &Block) -> Option<String> {
+    handed_over(body).or_else(|| run_to_its_end(body))
+}
+
+/// The method of `to_its_end(ctx, .., |ctx| async move { engine.method(&ctx, ..).await })` at the end of a body.
+fn run_to_its_end(body: &Block) -> Option<String> {
+    struct Finder(Vec<String>);
+    impl Visit<'_> for Finder {
+        fn visit_expr_method_call(&mut self, call: &ExprMethodCall) {
+            if matches!(&*call.receiver, Expr::Path(path) if path.path.is_ident("engine")) {
+                self.0.push(call.method.to_string());
+            }
+            syn::visit::visit_expr_method_call(self, call);
+        }
+    }
+    let Some(Stmt::Expr(Expr::Await(end), None)) = body.stmts.last() else { return None };
+    let Expr::Call(call) = &*end.base else { return None };
+    let is_it = matches!(&*call.func, Expr::Path(path) if path.path.is_ident("to_its_end"));
+    let has_context = matches!(call.args.first(), Some(Expr::Path(path)) if path.path.is_ident("ctx"));
+    let mut finder = Finder(Vec::new());
+    finder.visit_expr_call(call);
+    let [method] = finder.0.as_slice() else { return None };
+    (is_it && has_context).then(|| method.clone())
+}
+
+fn handed_over(body: &Block) -> Option<String> {
     let [Stmt::Expr(expression, None)] = body.stmts.as_slice() else { return None };
     let mut expression = expression;
     loop {
@@ -244,6 +271,13 @@ fn a_method_of_an_annotated_block_or_with_a_reason_needs_no_attribute_of_its_own
     assert_eq!(of("pub fn free(ctx: RequestContext) {}"), ["free"]);
     assert!(of(&format!("#[dataset_event(prefix = \"engine\")] impl Engine {{ {method} }}")).is_empty());
     assert!(of(&format!("impl Engine {{ #[dataset_event(skip = \"reads nothing\")] {method} }}")).is_empty());
+    let worker = "async fn work(&self, ctx: &RequestContext) {}";
+    let task = "pub async fn f(&self, ctx: &RequestContext) {
+        let engine = self.clone();
+        to_its_end(ctx, \"work\", |ctx| async move { engine.work(&ctx).await }).await
+    }";
+    assert_eq!(of(&format!("impl Engine {{ {worker} {task} }}")), ["Engine::f"]);
+    assert!(of(&format!("impl Engine {{ #[dataset_event(surface = \"e.f\")] {worker} {task} }}")).is_empty());
     assert!(of("impl Engine { fn private(&self, ctx: &RequestContext) {} }").is_empty());
     assert!(of("impl Engine { pub fn no_context(&self, count: u8) {} }").is_empty());
 }

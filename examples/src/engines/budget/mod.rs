@@ -47,8 +47,10 @@ impl Budget {
         currency: Currency,
     ) -> Result<Policy, BudgetError> {
         let engine = self.clone();
-        let step = |ctx| async move { engine.recorded_set_policy(&ctx, limit, currency).await };
-        to_its_end(ctx, "set a budget policy", step).await
+        to_its_end(ctx, "set a budget policy", |ctx| async move {
+            engine.recorded_set_policy(&ctx, limit, currency).await
+        })
+        .await
     }
 
     #[dataset_event(

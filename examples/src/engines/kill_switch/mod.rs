@@ -42,8 +42,10 @@ impl KillSwitch {
         expected_version: Option<u64>,
     ) -> Result<Switch, KillSwitchError> {
         let (engine, target) = (self.clone(), target.clone());
-        let step = |ctx| async move { engine.recorded_update(&ctx, target, change, expected_version).await };
-        to_its_end(ctx, "update a kill switch", step).await
+        to_its_end(ctx, "update a kill switch", |ctx| async move {
+            engine.recorded_update(&ctx, target, change, expected_version).await
+        })
+        .await
     }
 
     #[dataset_event(

@@ -17,6 +17,7 @@ use super::to_its_end::to_its_end;
 use super::{ActionName, ActionPattern};
 pub use error::StrategyLockError;
 pub use model::{Lock, LockId, LockState, MAX_OPEN_LOCKS, MAX_PAGE, MAX_REASON_BYTES, StrategyName};
+use steps::user;
 
 /// The strategy lock engine.
 #[derive(Debug, Clone)]
@@ -49,8 +50,56 @@ impl StrategyLock {
     ) -> Result<Lock, StrategyLockError> {
         let (engine, reason) = (self.clone(), reason.to_owned());
         let (strategy, pattern) = (strategy.clone(), pattern.clone());
-        let step = |ctx| async move { engine.recorded_propose(&ctx, strategy, pattern, reason).await };
-        to_its_end(ctx, "propose a strategy lock", step).await
+        to_its_end(ctx, "propose a strategy lock", |ctx| async move {
+            engine.recorded_propose(&ctx, strategy, pattern, reason).await
+        })
+        .await
+    }
+
+    #[dataset_event(
+        surface = "strategy_lock.propose",
+        access = "create",
+        guarantee = "durable",
+        input(%strategy, %pattern, reason_bytes = reason.len(), reason = hashed(reason)),
+        output(lock_id = ret.lock_id, version = ret.version, updated_at_us = ret.updated_at_us),
+        source_refs(strategy = strategy),
+    )]
+    async fn recorded_propose(
+        &self,
+        ctx: &RequestContext,
+        strategy: StrategyName,
+        pattern: ActionPattern,
+        reason: String,
+    ) -> Result<Lock, StrategyLockError> {
+        let proposed_by = user(ctx)?;
+        if reason.trim().is_empty() || reason.len() > MAX_REASON_BYTES {
+            return Err(StrategyLockError::InvalidReason { len_bytes: reason.len() });
+        }
+        let lock_id = LockId::generated(&self.nexus)?;
+        let proposed_at_us = self.nexus.now_us();
+        let lock = Lock {
+            lock_id,
+            strategy,
+            pattern,
+            reason,
+            state: LockState::Proposed,
+            version: 1,
+            proposed_by: proposed_by.clone(),
+            proposed_at_us,
+            approved_by: None,
+            updated_by: proposed_by,
+            updated_at_us: proposed_at_us,
+        };
+        let saved = self.nexus.write(ctx, "propose a strategy lock", move |db| {
+            if state::open(db)? >= u64::from(MAX_OPEN_LOCKS) {
+                return Err(StrategyLockError::TooMany);
+            }
+            state::save(db, &lock)?;
+            Ok(lock)
+        });
+        let lock = saved.await?;
+        current().source_ref("strategy_lock", &lock.lock_id).change("state", None::<LockState>, lock.state);
+        Ok(lock)
     }
 
     /// Approves a proposal: the lock is in force.
@@ -71,8 +120,32 @@ impl StrategyLock {
         expected_version: u64,
     ) -> Result<Lock, StrategyLockError> {
         let (engine, lock_id) = (self.clone(), lock_id.clone());
-        let step = |ctx| async move { engine.recorded_approve(&ctx, &lock_id, expected_version).await };
-        to_its_end(ctx, "approve a strategy lock", step).await
+        to_its_end(ctx, "approve a strategy lock", |ctx| async move {
+            engine.recorded_approve(&ctx, &lock_id, expected_version).await
+        })
+        .await
+    }
+
+    #[dataset_event(
+        surface = "strategy_lock.approve",
+        access = "update",
+        guarantee = "durable",
+        input(%lock_id, expected_version),
+        output(
+            version = ret.version,
+            strategy = ret.strategy,
+            pattern = ret.pattern,
+            updated_at_us = ret.updated_at_us,
+        ),
+        source_refs(strategy_lock = lock_id),
+    )]
+    async fn recorded_approve(
+        &self,
+        ctx: &RequestContext,
+        lock_id: &LockId,
+        expected_version: u64,
+    ) -> Result<Lock, StrategyLockError> {
+        self.step(ctx, lock_id, expected_version, LockState::Proposed, LockState::InForce).await
     }
 
     /// Takes a proposal back.
@@ -87,8 +160,27 @@ impl StrategyLock {
         expected_version: u64,
     ) -> Result<Lock, StrategyLockError> {
         let (engine, lock_id) = (self.clone(), lock_id.clone());
-        let step = |ctx| async move { engine.recorded_withdraw(&ctx, &lock_id, expected_version).await };
-        to_its_end(ctx, "withdraw a strategy lock", step).await
+        to_its_end(ctx, "withdraw a strategy lock", |ctx| async move {
+            engine.recorded_withdraw(&ctx, &lock_id, expected_version).await
+        })
+        .await
+    }
+
+    #[dataset_event(
+        surface = "strategy_lock.withdraw",
+        access = "update",
+        guarantee = "durable",
+        input(%lock_id, expected_version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
+        source_refs(strategy_lock = lock_id),
+    )]
+    async fn recorded_withdraw(
+        &self,
+        ctx: &RequestContext,
+        lock_id: &LockId,
+        expected_version: u64,
+    ) -> Result<Lock, StrategyLockError> {
+        self.step(ctx, lock_id, expected_version, LockState::Proposed, LockState::Withdrawn).await
     }
 
     /// Ends a lock in force: what it stopped may go on.
@@ -104,8 +196,27 @@ impl StrategyLock {
         expected_version: u64,
     ) -> Result<Lock, StrategyLockError> {
         let (engine, lock_id) = (self.clone(), lock_id.clone());
-        let step = |ctx| async move { engine.recorded_release(&ctx, &lock_id, expected_version).await };
-        to_its_end(ctx, "release a strategy lock", step).await
+        to_its_end(ctx, "release a strategy lock", |ctx| async move {
+            engine.recorded_release(&ctx, &lock_id, expected_version).await
+        })
+        .await
+    }
+
+    #[dataset_event(
+        surface = "strategy_lock.release",
+        access = "update",
+        guarantee = "durable",
+        input(%lock_id, expected_version),
+        output(version = ret.version, updated_at_us = ret.updated_at_us),
+        source_refs(strategy_lock = lock_id),
+    )]
+    async fn recorded_release(
+        &self,
+        ctx: &RequestContext,
+        lock_id: &LockId,
+        expected_version: u64,
+    ) -> Result<Lock, StrategyLockError> {
+        self.step(ctx, lock_id, expected_version, LockState::InForce, LockState::Released).await
     }
 
     /// The locks of the scope in one state, the oldest first: those after `after`, at most `limit` (1 to
