@@ -37,10 +37,26 @@ fn append(ledger: &Ledger, from: u64, events: u64) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-async fn page(router: &Router) -> Result<Duration, Box<dyn Error>> {
-    let request = Request::get("/?window=day").header("authorization", "Bearer bench").body(Body::empty())?;
+/// The first page folds all there is, longer than a request may wait: it is asked for until it is there.
+async fn first_page(router: &Router) -> Result<Duration, Box<dyn Error>> {
     let begun = Instant::now();
-    let answer = router.clone().oneshot(request).await?;
+    loop {
+        let answer = router.clone().oneshot(overview()?).await?;
+        match answer.status() {
+            StatusCode::OK => return Ok(begun.elapsed()),
+            StatusCode::SERVICE_UNAVAILABLE => {}
+            status => return Err(format!("the first overview answered {status}").into()),
+        }
+    }
+}
+
+fn overview() -> Result<Request<Body>, http::Error> {
+    Request::get("/?window=day").header("authorization", "Bearer bench").body(Body::empty())
+}
+
+async fn page(router: &Router) -> Result<Duration, Box<dyn Error>> {
+    let begun = Instant::now();
+    let answer = router.clone().oneshot(overview()?).await?;
     let status = answer.status();
     let body = axum::body::to_bytes(answer.into_body(), 8 << 20).await?;
     let took = begun.elapsed();
@@ -59,10 +75,9 @@ async fn measure(events: u64) -> Result<Duration, Box<dyn Error>> {
         Identity::new("bench|u".try_into()?).user(UserId::new("u_bench")?).tenant(TenantId::new("acme")?);
     let tokens = StaticTokens::new([("bench", user)])?;
     let admission = Admission::builder(&ledger).authenticate(tokens).env(Env::new("prod")?).build()?;
-    let dashboard =
-        Dashboard::builder(LedgerSet::of(&ledger)).patience(Duration::from_secs(3_600)).build()?;
+    let dashboard = Dashboard::builder(LedgerSet::of(&ledger)).build()?;
     let router = dashboard.mount(&admission);
-    let first = page(&router).await?;
+    let first = first_page(&router).await?;
     let mut times = Vec::new();
     for round in 0..ROUNDS as u64 {
         append(&ledger, events + round * NEW_EVENTS, NEW_EVENTS)?;

@@ -62,6 +62,11 @@ struct Elsewhere {
     failed: u64,
 }
 
+/// Whether read models count the surface: not those of reading.
+fn is_counted(surface: &str) -> bool {
+    surface != "ledger.read" && !surface.starts_with("bossman.")
+}
+
 impl Coverage {
     pub(in crate::dashboard) fn read(models: &ScopeModels, now_us: i64) -> Result<Self, DashboardError> {
         let mut linked: BTreeMap<&str, &Site> = BTreeMap::new();
@@ -72,7 +77,9 @@ impl Coverage {
                 continue;
             }
             linked.insert(site.surface, site);
-            codes.extend((site.codes)().iter().map(|code| code.name()));
+            if is_counted(site.surface) {
+                codes.extend((site.codes)().iter().map(|code| code.name()));
+            }
         }
         skipped.sort_by_key(|skipped| (skipped.surface, skipped.reason));
         Ok(models.fold(ScopeDigest, |folded| {
@@ -91,7 +98,7 @@ impl Coverage {
                     ok,
                     failed,
                     cannot_fail: site.cannot_fail,
-                    is_counted: site.surface != "ledger.read" && !site.surface.starts_with("bossman."),
+                    is_counted: is_counted(site.surface),
                 }
             });
             let names: BTreeSet<&str> =

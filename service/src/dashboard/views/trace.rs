@@ -143,8 +143,10 @@ fn waterfall(frame: &Frame<'_>, view: &TraceView) -> Markup {
                         }
                         td data-label="Service" { (name(&span.service)) }
                         td data-label="Outcome" {
-                            (cell(frame, &Cell::outcome(span.outcome)))
-                            @if let Some(code) = &span.code { " " (name(code)) }
+                            span {
+                                (cell(frame, &Cell::outcome(span.outcome)))
+                                @if let Some(code) = &span.code { " " (name(code)) }
+                            }
                         }
                         td.number data-label="Duration" { (duration(span.duration_ns)) }
                         td.span-bar data-label="" {
