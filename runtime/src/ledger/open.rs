@@ -399,6 +399,7 @@ fn start(
         shared: Arc::clone(&shared),
         end,
         orders,
+        pending: None,
         buffers,
         followers,
         is_echoing: mode == Mode::Stderr,
