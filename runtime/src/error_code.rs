@@ -185,6 +185,8 @@ pub enum UnavailableReason {
     Closed,
     /// A write or an fsync failed; the ledger must be reopened.
     Failed,
+    /// The disk is full; the ledger goes on by itself when there is room.
+    NoRoom,
     /// The journal is full and the bounded wait is over.
     Overloaded,
     /// The process was forked after the ledger was opened.
@@ -207,6 +209,7 @@ impl fmt::Display for LedgerUnavailable {
             UnavailableReason::NotInstalled => "no ledger is installed in this process",
             UnavailableReason::Closed => "the ledger is closed",
             UnavailableReason::Failed => "the ledger failed to write and must be reopened",
+            UnavailableReason::NoRoom => "the disk is full; the ledger goes on when there is room",
             UnavailableReason::Overloaded => "the journal is full",
             UnavailableReason::Forked => "this process was forked after the ledger was opened",
         })

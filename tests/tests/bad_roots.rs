@@ -134,6 +134,12 @@ fn a_disk_that_fills_while_running_refuses_durable_calls_and_loses_nothing() {
 }
 
 #[test]
+fn a_disk_that_is_full_for_a_while_is_written_again_without_a_restart() {
+    let said = on_mount("mount -t tmpfs -o size=4m none \"$1\"", "full-for-a-while");
+    assert_eq!(said, "green again");
+}
+
+#[test]
 fn a_torn_tail_is_cut_into_quarantine_and_nothing_else_is_lost() {
     let root = tempfile::tempdir().expect("temporary directory");
     let ledger = left(root.path());

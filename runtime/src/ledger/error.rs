@@ -178,6 +178,11 @@ pub enum LedgerError {
         /// What was attempted, on what, and why it failed.
         reason: String,
     },
+    /// The disk is full. The ledger goes on by itself when there is room; until then it keeps what it can.
+    NoRoom {
+        /// What was attempted, on what, and what the system said.
+        reason: String,
+    },
     /// The ledger is closed.
     Closed,
     /// This process was forked after the ledger was opened; open one of its own.
@@ -189,6 +194,7 @@ impl LedgerError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Failed { .. } => "ledger.failed",
+            Self::NoRoom { .. } => "ledger.no_room",
             Self::Closed => "ledger.closed",
             Self::Forked => "ledger.forked",
         }
@@ -200,6 +206,9 @@ impl fmt::Display for LedgerError {
         match self {
             Self::Failed { reason } => {
                 write!(f, "the ledger failed and must be opened again: {reason}")
+            }
+            Self::NoRoom { reason } => {
+                write!(f, "the ledger waits for room on its disk, and goes on by itself: {reason}")
             }
             Self::Closed => f.write_str("the ledger is closed"),
             Self::Forked => {

@@ -46,6 +46,8 @@ pub(crate) struct LogEnd {
 pub(crate) struct WriteFailed {
     pub(crate) attempted: String,
     pub(crate) source: io::Error,
+    /// The disk was full, and nothing of what was attempted is there: it can be done once more.
+    pub(crate) may_retry: bool,
 }
 
 impl std::fmt::Display for WriteFailed {
@@ -56,16 +58,40 @@ impl std::fmt::Display for WriteFailed {
 
 fn attempted(what: &str, name: &str) -> impl FnOnce(io::Error) -> WriteFailed {
     let attempted = format!("{what} {name}");
-    |source| WriteFailed { attempted, source }
+    |source| WriteFailed { attempted, source, may_retry: false }
+}
+
+/// For what leaves nothing behind when there is no room for it.
+fn attempted_whole(what: &str, name: &str) -> impl FnOnce(io::Error) -> WriteFailed {
+    let attempted = format!("{what} {name}");
+    |source| WriteFailed { may_retry: is_full(&source), attempted, source }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Writes behind the durable end of a file. Where there is no room, the file is cut back to that end: no fsync
+/// was asked for, so nothing is uncertain about it.
+fn write_at_end(
+    file: &dyn StorageFile,
+    end: u64,
+    bytes: &[u8],
+    what: &str,
+    name: &str,
+) -> Result<(), WriteFailed> {
+    file.write_all_at(end, bytes).map_err(|source| WriteFailed {
+        may_retry: is_full(&source) && file.set_len(end).is_ok(),
+        attempted: format!("{what} {name}"),
+        source,
+    })
 }
 
 impl LogEnd {
     /// Appends lines and makes them durable.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), WriteFailed> {
         let name = segment_name(self.position.segment);
-        self.segment
-            .write_all_at(self.position.offset, bytes)
-            .map_err(attempted("append to log segment", &name))?;
+        write_at_end(&*self.segment, self.position.offset, bytes, "append to log segment", &name)?;
         self.segment.sync_data().map_err(attempted("fdatasync log segment", &name))?;
         self.position.offset += bytes.len() as u64;
         Ok(())
@@ -99,10 +125,9 @@ impl LogEnd {
         let line = chain.seal(&body, &*self.signer).map_err(|error| WriteFailed {
             attempted: format!("sign checkpoint {}", self.chain.next_number()),
             source: io::Error::other(error),
+            may_retry: false,
         })?;
-        self.checkpoints
-            .write_all_at(self.checkpoints_end, &line)
-            .map_err(attempted("append to", CHECKPOINTS_NAME))?;
+        write_at_end(&*self.checkpoints, self.checkpoints_end, &line, "append to", CHECKPOINTS_NAME)?;
         self.checkpoints.sync_data().map_err(attempted("fdatasync", CHECKPOINTS_NAME))?;
         self.checkpoints_end += line.len() as u64;
         self.chain = chain;
@@ -115,17 +140,16 @@ impl LogEnd {
         let ledger_id = self.ledger_id;
         let (bytes, hash) = HeadTable::encode(ledger_id, self.position, &mut self.heads, attempts);
         let name = head_table_name(self.position.segment);
-        self.storage.replace(&name, &bytes).map_err(attempted("write head table", &name))?;
+        self.storage.replace(&name, &bytes).map_err(attempted_whole("write head table", &name))?;
         Ok(hash)
     }
 
-    /// Ends the segment and begins the next one.
-    pub(crate) fn rotate(&mut self, at: i64, attempts: Vec<OpenAttempt>) -> Result<(), WriteFailed> {
-        let table = self.head_table(attempts)?;
-        self.checkpoint(CheckpointReason::Rotation, at, Some(table))?;
+    /// Begins the next segment.
+    fn next_segment(&mut self) -> Result<(), WriteFailed> {
         let next = self.position.segment + 1;
         let name = segment_name(next);
-        self.segment = self.storage.open(&name, true).map_err(attempted("create log segment", &name))?;
+        self.segment =
+            self.storage.open(&name, true).map_err(attempted_whole("create log segment", &name))?;
         // Lines count as durable only when the name of their file is.
         self.storage.sync_folder("log").map_err(attempted("fsync", "the folder log"))?;
         self.position = LogPosition { segment: next, offset: 0 };
@@ -138,6 +162,8 @@ pub(crate) struct LogWriter {
     pub(crate) shared: Arc<LedgerShared>,
     pub(crate) end: LogEnd,
     pub(crate) orders: Receiver<Order>,
+    /// An order that came while the disk was full.
+    pub(crate) pending: Option<Order>,
     pub(crate) buffers: Buffers,
     pub(crate) followers: Vec<Follower>,
     /// Writes each durable line to stderr: `DATASET_EVENTS=stderr`.
@@ -155,11 +181,11 @@ impl LogWriter {
             } else {
                 Duration::from_secs(3600)
             };
-            match self.orders.recv_timeout(wait) {
+            let order = self.pending.take().map_or_else(|| self.orders.recv_timeout(wait), Ok);
+            match order {
                 Ok(Order::Group(group)) => self.group(*group),
                 Ok(Order::Rotate(attempts)) => {
-                    let at = self.now();
-                    self.attempt(|end| end.rotate(at, attempts));
+                    self.rotate(&attempts);
                     self.shared.arena.control().set_durable(self.end.position);
                     self.shared.signal.writer_ends();
                 }
@@ -184,25 +210,13 @@ impl LogWriter {
         self.shared.clock.anchor().wall_us(self.shared.clock.cut_ticks())
     }
 
-    /// Does work on the log unless the ledger has failed; a failure is final until the reopen.
-    fn attempt(&mut self, work: impl FnOnce(&mut LogEnd) -> Result<(), WriteFailed>) -> bool {
-        if self.shared.has_failed() {
-            return false;
-        }
-        match work(&mut self.end) {
-            Ok(()) => true,
-            Err(error) => {
-                let message = error.to_string();
-                eprintln!(
-                    "dataset-events: ledger {} cannot write its log: {message}. Events are kept in the \
-                     journal as long as it has room; `durable` calls are refused. Mend the cause and open \
-                     the ledger again.",
-                    self.shared.ledger_id
-                );
-                self.shared.fail(message);
-                false
-            }
-        }
+    fn rotate(&mut self, attempts: &[OpenAttempt]) {
+        let at = self.now();
+        let mut table = None;
+        // One by one: what is done is not done again when there is no room for the next.
+        let _ = self.attempt(|end| end.head_table(attempts.to_vec()).map(|hash| table = Some(hash)))
+            && self.attempt(|end| end.checkpoint(CheckpointReason::Rotation, at, table))
+            && self.attempt(LogEnd::next_segment);
     }
 
     fn group(&mut self, mut group: Group) {
@@ -210,7 +224,7 @@ impl LogWriter {
         if is_durable && !group.bytes.is_empty() {
             let start = Instant::now();
             let bytes = std::mem::take(&mut group.bytes);
-            is_durable = self.attempt(|end| end.append(&bytes));
+            is_durable = self.attempt_for(&mut group.waiters, |end| end.append(&bytes));
             group.bytes = bytes;
             let elapsed = start.elapsed();
             self.shared.counts.fsync_ns.store(elapsed.as_nanos() as u64, Ordering::Relaxed);
@@ -279,7 +293,7 @@ impl LogWriter {
     fn close(&mut self, attempts: Vec<OpenAttempt>) {
         let at = self.now();
         let is_closed = self.attempt(|end| {
-            let table = end.head_table(attempts)?;
+            let table = end.head_table(attempts.clone())?;
             end.checkpoint(CheckpointReason::Close, at, Some(table))
         });
         if is_closed {

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod accept_loss_tests;
 mod error;
+mod full_disk;
 mod log_writer;
 mod open;
 mod options;
@@ -27,6 +28,7 @@ pub(crate) use self::options::{Fixed, Memory};
 pub use self::options::{LedgerOptions, OnUnavailable};
 #[cfg(feature = "metrics")]
 pub(crate) use self::sequencer::Group;
+use self::shared::CutWait;
 pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
 pub use self::stats::LedgerStats;
 use crate::context::ContextBuilder;
@@ -85,7 +87,8 @@ pub enum Health {
     Green,
     /// The journal is full; calls that find no room are counted and become `ledger.gap` events.
     Shedding,
-    /// A write or an fsync failed: `durable` calls are refused until the ledger is opened again.
+    /// A write or an fsync failed: `durable` calls are refused until the ledger is opened again. When the disk was
+    /// full, it is tried again by itself, and this is over when there is room.
     Failed {
         /// What was attempted, on what, and why it failed.
         reason: String,
@@ -234,8 +237,15 @@ impl Ledger {
             return Err(LedgerError::Closed);
         }
         let cut = shared.signal.request_cut();
-        let is_done = shared.signal.wait_for_cut(cut, deadline);
-        self.check()?;
+        let waited = loop {
+            let waited = shared.signal.wait_for_cut(cut, deadline);
+            self.check()?;
+            // A disk that is full no longer is one to wait for.
+            if waited != CutWait::Stalled {
+                break waited;
+            }
+        };
+        let is_done = waited == CutWait::Done;
         if !is_done && deadline.is_none() {
             // The threads went while somebody closed the ledger.
             return Err(LedgerError::Closed);
@@ -247,8 +257,12 @@ impl Ledger {
     }
 
     fn check(&self) -> Result<(), LedgerError> {
-        match lock(&self.owner.shared.failure).as_ref() {
-            Some(reason) => Err(LedgerError::Failed { reason: reason.clone() }),
+        let shared = &self.owner.shared;
+        if let Some(reason) = lock(&shared.failure).clone() {
+            return Err(LedgerError::Failed { reason });
+        }
+        match lock(&shared.shortage).clone() {
+            Some(reason) => Err(LedgerError::NoRoom { reason }),
             None => Ok(()),
         }
     }
@@ -267,7 +281,8 @@ impl Ledger {
     /// How the ledger fares.
     pub fn health(&self) -> Health {
         let shared = &self.owner.shared;
-        if let Some(reason) = lock(&shared.failure).clone() {
+        let failure = lock(&shared.failure).clone();
+        if let Some(reason) = failure.or_else(|| lock(&shared.shortage).clone()) {
             return Health::Failed { reason };
         }
         if shared.is_closed() {

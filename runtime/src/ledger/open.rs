@@ -417,6 +417,7 @@ fn start(
         shared: Arc::clone(&shared),
         end,
         orders,
+        pending: None,
         buffers,
         followers,
         is_echoing: mode == Mode::Stderr,

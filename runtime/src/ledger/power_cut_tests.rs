@@ -1,6 +1,8 @@
 //! The disk fails, or the power goes, at every single change and sync of a run, and of the recovery
 //! after it: whatever a `durable` call was told stays true.
 
+mod full_disk;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -11,6 +11,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::full_disk::tell_failed;
 use super::shared::{LedgerShared, OwnEvent, lock};
 use super::waiters::{DurableSlot, Settled};
 use crate::clock::Anchor;
@@ -499,6 +500,10 @@ impl Sequencer {
         let mut group = std::mem::replace(&mut self.state.group, next);
         group.heads = heads;
         self.position.offset += group.bytes.len() as u64;
+        if self.shared.lacks_room() {
+            // The writer will not look at it before there is room.
+            tell_failed(&mut group.waiters);
+        }
         self.shared.signal.writer_begins();
         self.to_writer.send(Order::Group(group)).ok()?;
         if self.position.offset >= self.segment_bytes {

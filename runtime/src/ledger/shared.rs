@@ -27,6 +27,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// end of the log is not where the sequencer takes it to be.
 const FAILED: u8 = 1;
 const CLOSED: u8 = 2;
+/// The disk is full; the writer tries again.
+const NO_ROOM: u8 = 4;
 
 /// Wakes the sequencer and tells those who wait what it has done.
 #[derive(Default)]
@@ -34,6 +36,8 @@ pub(crate) struct Signal {
     state: Mutex<SignalState>,
     to_sequencer: Condvar,
     to_waiters: Condvar,
+    /// Wakes a writer that waits for room on the disk.
+    to_writer: Condvar,
 }
 
 #[derive(Default)]
@@ -46,8 +50,22 @@ struct SignalState {
     is_filling: bool,
     is_closing: bool,
     is_over: bool,
+    /// The writer waits for room on the disk.
+    is_stalled: bool,
     /// Orders that the writer has not finished.
     orders: u32,
+}
+
+/// How a wait for a cut ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutWait {
+    Done,
+    /// The deadline came first.
+    Late,
+    /// The sequencer is gone.
+    Over,
+    /// The disk is full.
+    Stalled,
 }
 
 /// Why the sequencer wakes.
@@ -104,6 +122,19 @@ impl Signal {
 
     pub(crate) fn close(&self) {
         self.notify(|state| state.is_closing = true);
+        self.to_writer.notify_all();
+    }
+
+    fn set_stalled(&self, is_stalled: bool) {
+        lock(&self.state).is_stalled = is_stalled;
+        self.to_waiters.notify_all();
+    }
+
+    /// Sleeps until the next attempt to write; true when the ledger is being closed.
+    pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
+        let state = lock(&self.state);
+        let waited = self.to_writer.wait_timeout_while(state, timeout, |state| !state.is_closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closing
     }
 
     /// Asks for a cut from now on and returns its number.
@@ -129,22 +160,25 @@ impl Signal {
         self.to_waiters.notify_all();
     }
 
-    /// Waits for a cut; false when the deadline passes or the sequencer is gone first.
-    pub(crate) fn wait_for_cut(&self, cut: u64, deadline: Option<Instant>) -> bool {
+    /// Waits for a cut, as long as it can come.
+    pub(crate) fn wait_for_cut(&self, cut: u64, deadline: Option<Instant>) -> CutWait {
         let mut state = lock(&self.state);
         loop {
             if state.done_cut >= cut {
-                return true;
+                return CutWait::Done;
             }
             if state.is_over {
-                return false;
+                return CutWait::Over;
+            }
+            if state.is_stalled {
+                return CutWait::Stalled;
             }
             state = match deadline {
                 None => self.to_waiters.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return false;
+                        return CutWait::Late;
                     }
                     self.to_waiters.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
@@ -182,7 +216,9 @@ pub(crate) struct LedgerShared {
     pub(crate) waiters: Waiters,
     pub(crate) counts: Counts,
     pub(crate) failure: Mutex<Option<String>>,
-    /// Bits of [`FAILED`] and [`CLOSED`]; none while the ledger takes all calls.
+    /// What found no room, while the disk is full.
+    pub(crate) shortage: Mutex<Option<String>>,
+    /// Bits of [`FAILED`], [`CLOSED`] and [`NO_ROOM`]; none while the ledger takes all calls.
     state: AtomicU8,
     /// Blocks given up since the last cut.
     filled: AtomicU32,
@@ -229,6 +265,7 @@ impl LedgerShared {
             waiters: Waiters::default(),
             counts: Counts::default(),
             failure: Mutex::new(None),
+            shortage: Mutex::new(None),
             state: AtomicU8::new(0),
             filled: AtomicU32::new(0),
             is_shedding: AtomicBool::new(false),
@@ -268,6 +305,30 @@ impl LedgerShared {
         lock(&self.failure).get_or_insert(reason);
         self.state.fetch_or(FAILED, Ordering::AcqRel);
         self.waiters.fail_all();
+        self.has_room_again();
+    }
+
+    /// Marks the disk as full: `durable` calls are refused until it is not, and nobody waits for it.
+    pub(crate) fn lack_room(&self, reason: String) {
+        *lock(&self.shortage) = Some(reason);
+        self.state.fetch_or(NO_ROOM, Ordering::AcqRel);
+        self.waiters.fail_all();
+        self.signal.set_stalled(true);
+    }
+
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.state.load(Ordering::Acquire) & NO_ROOM != 0
+    }
+
+    /// Takes the mark of a full disk back; whether there was one.
+    pub(crate) fn has_room_again(&self) -> bool {
+        if !self.lacks_room() {
+            return false;
+        }
+        self.state.fetch_and(!NO_ROOM, Ordering::AcqRel);
+        lock(&self.shortage).take();
+        self.signal.set_stalled(false);
+        true
     }
 
     /// Why a `durable` call cannot be taken now, if so.
@@ -278,6 +339,7 @@ impl LedgerShared {
         match self.state.load(Ordering::Acquire) {
             0 => None,
             state if state & FAILED != 0 => Some(UnavailableReason::Failed),
+            state if state & CLOSED == 0 => Some(UnavailableReason::NoRoom),
             _ => Some(UnavailableReason::Closed),
         }
     }

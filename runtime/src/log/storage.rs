@@ -15,7 +15,8 @@ pub(crate) trait Storage: Send + Sync {
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Removes a file; an absent one is no error.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Replaces a file as a whole: afterwards it holds the old or the new bytes, also after power loss.
+    /// Replaces a file as a whole: afterwards it holds the old or the new bytes, also after power loss. An error of
+    /// the kinds `StorageFull` and `QuotaExceeded` says that there was no room, and never that a sync failed.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Makes the names in a folder durable; `""` is the directory itself.
     fn sync_folder(&self, folder: &str) -> io::Result<()>;
@@ -108,10 +109,10 @@ impl Storage for DiskStorage {
         }
         let file = File::create(&temporary)?;
         file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
+        file.sync_all().map_err(not_synced)?;
         fs::rename(&temporary, &path)?;
         match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
+            Some(folder) => File::open(folder)?.sync_all().map_err(not_synced),
             None => Ok(()),
         }
     }
@@ -123,6 +124,11 @@ impl Storage for DiskStorage {
     fn path(&self) -> Option<&Path> {
         Some(&self.directory)
     }
+}
+
+/// A failed fsync, as an error that nobody takes for a write that found no room.
+fn not_synced(error: io::Error) -> io::Error {
+    io::Error::other(error)
 }
 
 struct DiskFile(File);

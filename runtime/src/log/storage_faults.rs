@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,10 @@ struct Disk {
     fail_at: Option<u64>,
     /// Only the operation `fail_at` fails, not those behind it.
     fails_once: bool,
+    /// Writes that find no room.
+    full: Range<u64>,
+    /// Also syncs find no room in that range.
+    has_full_syncs: bool,
 }
 
 /// Files in memory that know what a power cut would leave. From its `fail_at`-th change or sync on,
@@ -47,6 +52,20 @@ impl FaultyStorage {
     pub(crate) fn failing_once_at(operation: u64) -> Self {
         let storage = Self::failing_at(operation);
         lock(&storage.disk).fails_once = true;
+        storage
+    }
+
+    /// Files for which there is no room while operations of this range are done.
+    pub(crate) fn full_during(operations: Range<u64>) -> Self {
+        let storage = Self::default();
+        lock(&storage.disk).full = operations;
+        storage
+    }
+
+    /// The same, where the system says so at a sync as well as at a write.
+    pub(crate) fn full_also_at_syncs_during(operations: Range<u64>) -> Self {
+        let storage = Self::full_during(operations);
+        lock(&storage.disk).has_full_syncs = true;
         storage
     }
 
@@ -92,6 +111,18 @@ impl FaultyStorage {
     }
 }
 
+impl FaultyStorage {
+    fn count_write(&self) -> io::Result<()> {
+        self.count()?;
+        let disk = lock(&self.disk);
+        if disk.full.contains(&disk.operations) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn count_sync(&self) -> io::Result<()> {
+        if lock(&self.disk).has_full_syncs { self.count_write() } else { self.count() }
+    }
+}
+
 impl Storage for FaultyStorage {
     fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
         let mut disk = lock(&self.disk);
@@ -116,7 +147,7 @@ impl Storage for FaultyStorage {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.count()?;
+        self.count_write()?;
         let contents = Contents { now: bytes.to_vec(), synced: bytes.to_vec(), is_named: true };
         lock(&self.disk).files.insert(name.to_owned(), Arc::new(Mutex::new(contents)));
         Ok(())
@@ -149,7 +180,7 @@ impl StorageFile for FaultyFile {
     }
 
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let failed = self.storage.count();
+        let failed = self.storage.count_write();
         // A write that fails has written some of it.
         let bytes = if failed.is_err() { &bytes[..bytes.len() / 2] } else { bytes };
         let now = &mut lock(&self.contents).now;
@@ -170,7 +201,7 @@ impl StorageFile for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.storage.count()?;
+        self.storage.count_sync()?;
         let mut contents = lock(&self.contents);
         contents.synced = contents.now.clone();
         Ok(())

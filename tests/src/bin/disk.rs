@@ -1,12 +1,14 @@
 //! Opens a ledger where the disk is not as it should be, and says what became of it.
 //!
-//! `disk <root> open|memory|full-while-running|leave|leave-named|leave-in <journal dir>`
+//! `disk <root> open|memory|full-while-running|full-for-a-while|leave|leave-named|leave-in <journal dir>`
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use dataset_events::{
-    Env, Health, Ledger, LedgerUnavailable, OnUnavailable, OpenError, RequestContext, TenantId, dataset_event,
+    Env, Health, Ledger, LedgerError, LedgerUnavailable, OnUnavailable, OpenError, RequestContext, TenantId,
+    dataset_event,
 };
 use dataset_events_tests::child::say_else;
 use dataset_events_tests::log::{Log, only_ledger};
@@ -92,6 +94,41 @@ fn full_while_running(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// A foreign file fills the file system for a while: the ledger goes on by itself when it is gone.
+fn full_for_a_while(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let foreign = root.join("foreign");
+    let ledger = open(root)?;
+    let ctx = ledger.context("acme", "prod").build()?;
+    let mut has_run = false;
+    for round in 0..3 {
+        durable(&ctx, round * 2, &mut has_run)?;
+        assert!(std::mem::take(&mut has_run), "there was room");
+        assert!(fs::write(&foreign, vec![0; 64 << 20]).is_err(), "the file system is smaller than this");
+        recorded(&ctx, round, &"x".repeat(30_000));
+        let error = ledger.flush().expect_err("the log cannot grow");
+        assert!(matches!(error, LedgerError::NoRoom { .. }), "{error}");
+        assert!(matches!(ledger.health(), Health::Failed { .. }), "{:?}", ledger.health());
+        durable(&ctx, round * 2 + 1, &mut has_run).expect_err("no attempt can be made durable");
+        assert!(!has_run, "the body of a refused call does not run");
+        fs::remove_file(&foreign)?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while ledger.health() != Health::Green && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        ledger.flush()?;
+    }
+    drop(ctx);
+    assert_eq!(ledger.stats().shed, 0);
+    ledger.close()?;
+    say_else("green again");
+    let log = Log::read(&only_ledger(root));
+    let seen: Vec<u64> = log.events_of("disk.recorded").map(|event| event.input_number("n")).collect();
+    assert_eq!(seen, [0, 1, 2]);
+    let outcomes: Vec<_> = log.events_of("disk.durable").map(|event| &*event.outcome).collect();
+    assert_eq!(outcomes, ["ok", "error", "ok", "error", "ok", "error"]);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let root = PathBuf::from(args.next().ok_or("expected <root>")?);
@@ -111,6 +148,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             say_else(&format!("{:?} {} {has_run}", ledger.path(), reader.events().count()?));
         }
         "full-while-running" => full_while_running(&root)?,
+        "full-for-a-while" => full_for_a_while(&root)?,
         how @ ("leave" | "leave-named" | "leave-in") => {
             let mut options = Ledger::options().root(&root).journal_bytes(1 << 20);
             if how == "leave-in" {
@@ -120,7 +158,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 options = options.service("disk", "1");
             }
             // No group is made by itself: what is recorded stands in the journal alone.
-            let ledger = options.group_interval(std::time::Duration::from_secs(10)).open()?;
+            let ledger = options.group_interval(Duration::from_secs(10)).open()?;
             ledger.flush()?;
             let ctx = ledger.context("acme", "prod").build()?;
             for n in 0..10 {
