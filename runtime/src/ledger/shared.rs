@@ -130,6 +130,13 @@ impl Signal {
         self.to_waiters.notify_all();
     }
 
+    /// Sleeps until the writer no longer waits for room.
+    #[cfg(test)]
+    pub(crate) fn wait_until_writing(&self, timeout: Duration) {
+        let state = lock(&self.state);
+        drop(self.to_waiters.wait_timeout_while(state, timeout, |state| state.is_stalled));
+    }
+
     /// Sleeps until the next attempt to write; true when the ledger is being closed.
     pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
         let state = lock(&self.state);

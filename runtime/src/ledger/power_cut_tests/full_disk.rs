@@ -15,10 +15,13 @@ fn run_threads(ledger: &Ledger) -> BTreeMap<EventId, Told> {
 
 /// Flushes until the ledger is no longer short of room.
 fn flush(ledger: &Ledger) -> Result<(), LedgerError> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let patience = Duration::from_secs(60);
+    let deadline = Instant::now() + patience;
     loop {
         match ledger.flush() {
-            Err(LedgerError::NoRoom { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(LedgerError::NoRoom { .. }) if Instant::now() < deadline => {
+                ledger.owner.shared.signal.wait_until_writing(patience);
+            }
             flushed => return flushed,
         }
     }
