@@ -30,6 +30,7 @@ mod error;
 mod format;
 mod html;
 mod models;
+mod open_routes;
 mod panel;
 mod routes;
 mod session;
@@ -113,7 +114,7 @@ impl Dashboard {
 
     /// What everybody reaches: the style, the script, signing in and out.
     pub fn open_router(&self) -> Router {
-        routes::open().with_state(Arc::clone(&self.inner))
+        open_routes::open().with_state(Arc::clone(&self.inner))
     }
 
     /// The layer that goes around the admission layer of the whole service.
