@@ -4,7 +4,7 @@ use dataset_events::read_models::{Folded, ReadModel, SnapshotStore, Start, asser
 use dataset_events::testing::TestLedger;
 use dataset_events::{DatasetEvent, Env, Ledger, LedgerSet, RequestContext, SetScope, TenantId};
 use dataset_events_examples::engines::Bossman;
-use dataset_events_examples::engines::bossman::{BossmanError, Month, Window};
+use dataset_events_examples::engines::bossman::{BossmanError, Window};
 use dataset_events_examples::engines::budget::{Currency, UsageKind};
 use dataset_events_examples::engines::strategy_lock::{Lock, LockState};
 use dataset_events_examples::engines::temperature::MAX_WINDOW;
@@ -36,10 +36,6 @@ async fn worked() -> (Bench, Bossman, RequestContext) {
     (bench, bossman, ctx)
 }
 
-fn january() -> Month {
-    "2026-01".parse().expect("a month")
-}
-
 fn assert_budget(state: &BoardState, summary: &dataset_events_examples::engines::budget::Summary) {
     let view = state.budget.view(&summary.month, WINDOW);
     assert_eq!((&view.month, view.policy.as_ref()), (&summary.month, Some(&summary.policy)));
@@ -55,7 +51,7 @@ async fn the_budget_is_that_of_the_engine() {
     let (bench, bossman, ctx) = worked().await;
     let summary = bench.engines.budget.summary(&ctx).await.expect("summary");
     assert!(summary.origins.len() > 3 && summary.kinds.len() > 2, "{summary:?}");
-    let shown = bossman.budget(&ctx, Some(&january()), WINDOW).await.expect("budget").view;
+    let shown = bossman.budget(&ctx, Some("2026-01"), WINDOW).await.expect("budget").view;
     assert_eq!((shown.policy.as_ref(), shown.spent), (Some(&summary.policy), summary.spent));
     assert_eq!((shown.remaining, shown.is_over_limit), (Some(summary.remaining), false));
     assert_eq!((&shown.kinds, &shown.origins), (&summary.kinds, &summary.origins));
@@ -81,12 +77,12 @@ async fn the_budget_is_that_of_the_engine() {
     let set = &bench.ledger.events_of("budget.set_policy");
     assert!(set.iter().any(|set| set.event_id == event.event_id && set.tenant_id() == "acme"));
     // Another month has the policy of now and nothing spent.
-    let empty =
-        bossman.budget(&ctx, Some(&"2025-12".parse().expect("a month")), WINDOW).await.expect("budget");
+    let empty = bossman.budget(&ctx, Some("2025-12"), WINDOW).await.expect("budget");
     assert_eq!((empty.view.spent.amount(), empty.view.kinds.len()), (Decimal::ZERO, 0));
     assert_eq!(empty.view.remaining, Some(summary.policy.limit));
     for bad in ["", "2026", "2026-13", "2026-00", "26-01", "2026-1", "2026-01-01", "+026-01"] {
-        assert!(matches!(bad.parse::<Month>(), Err(BossmanError::InvalidMonth { .. })), "{bad}");
+        let refused = bossman.budget(&ctx, Some(bad), WINDOW).await;
+        assert!(matches!(refused, Err(BossmanError::InvalidMonth { .. })), "{bad}: {refused:?}");
     }
 }
 
@@ -251,7 +247,7 @@ async fn activity_is_what_the_engines_hold() {
 async fn the_ledgers_view_counts_what_each_holds_of_the_scope() {
     let (bench, bossman, ctx) = worked().await;
     let own = bench.ledger.events().iter().filter(|event| event.tenant_id() == "acme").count() as u64;
-    let shown = bossman.ledgers(&ctx).await.expect("ledgers");
+    let shown = bossman.ledgers(&ctx, 50).await.expect("ledgers");
     let row = &shown.view.ledgers[0];
     assert_eq!((shown.view.ledgers.len(), row.events, row.head.seq), (1, own, own));
     assert_eq!((row.lost, row.gaps, row.interrupted), (0, 0, 0));
@@ -259,7 +255,7 @@ async fn the_ledgers_view_counts_what_each_holds_of_the_scope() {
     assert_eq!((&row["condition"], &row["is_own"]), (&Value::from("own"), &Value::from(true)));
     // A ledger that cannot be read is named, where the other views show nothing.
     let absent = bossman.with_root(bench.database().with_extension("absent"));
-    let shown = absent.ledgers(&ctx).await.expect("ledgers");
+    let shown = absent.ledgers(&ctx, 50).await.expect("ledgers");
     assert_eq!((shown.view.unreadable, shown.view.ledgers.len()), (vec![None], 1));
     let refused = absent.controls(&ctx, 1).await;
     assert!(matches!(refused, Err(BossmanError::LedgerUnreadable { .. })), "{refused:?}");
@@ -267,10 +263,9 @@ async fn the_ledgers_view_counts_what_each_holds_of_the_scope() {
 
 /// Every view of a scope, without the time of reading.
 async fn views(bossman: &Bossman, ctx: &RequestContext) -> Vec<Value> {
-    let month = january();
     let mut views = vec![
         serde_json::to_value(bossman.overview(ctx, WINDOW).await.expect("overview")),
-        serde_json::to_value(bossman.budget(ctx, Some(&month), WINDOW).await.expect("budget")),
+        serde_json::to_value(bossman.budget(ctx, Some("2026-01"), WINDOW).await.expect("budget")),
         serde_json::to_value(bossman.temperature(ctx, WINDOW, 50).await.expect("temperature")),
         serde_json::to_value(bossman.kpi(ctx, 50).await.expect("KPIs")),
         serde_json::to_value(bossman.controls(ctx, 50).await.expect("controls")),
@@ -410,16 +405,19 @@ async fn a_write_that_was_cancelled_is_uncertain_and_in_no_sum() {
     let budget = bench.engines.budget.clone();
     budget.set_policy(&ctx, Decimal::TEN, Currency::EUR).await.expect("set");
     let usage = dataset_events_examples::engines::budget::Usage::new(UsageKind::Manual, Decimal::ONE);
+    // Somebody else writes to the database, so that the transaction cannot have answered when it is given up.
+    let other = rusqlite::Connection::open(bench.database()).expect("open the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("begin");
     {
         let call = budget.record_usage(&ctx, &usage);
         tokio::pin!(call);
-        // Polled once, and dropped before its transaction has answered.
         assert!(futures::poll!(&mut call).is_pending());
     }
+    other.execute_batch("ROLLBACK").expect("give way");
     bench.ledger.flush();
     assert_eq!(bench.endings("budget.record_usage"), ["cancelled cancelled"]);
     let bossman = Bossman::new(bench.ledger.ledger().clone());
-    let view = bossman.budget(&ctx, Some(&january()), WINDOW).await.expect("budget").view;
+    let view = bossman.budget(&ctx, Some("2026-01"), WINDOW).await.expect("budget").view;
     assert_eq!((view.uncertain, view.spent.amount(), view.window.entries), (1, Decimal::ZERO, 0));
 }
 
@@ -434,10 +432,11 @@ async fn a_view_without_events_is_empty_and_no_error() {
     assert_eq!(bossman.temperature(&nobody, WINDOW, 1).await.expect("temperature").view.current, None);
     let controls = bossman.controls(&nobody, 1).await.expect("controls").view;
     assert!(controls.switches.is_empty() && controls.locks.is_empty() && controls.changes.is_empty());
-    assert_eq!(bossman.ledgers(&nobody).await.expect("ledgers").view.ledgers, []);
+    assert_eq!(bossman.ledgers(&nobody, 50).await.expect("ledgers").view.ledgers, []);
     for refused in [
         bossman.kpi(&nobody, 0).await.map(drop),
         bossman.controls(&nobody, 201).await.map(drop),
+        bossman.ledgers(&nobody, 0).await.map(drop),
         bossman.temperature(&nobody, WINDOW, 0).await.map(drop),
         bossman.activity(&nobody, WINDOW, 0).await.map(drop),
     ] {

@@ -125,25 +125,26 @@ impl Bossman {
 
     /// What may be spent in a month, what was spent, by whom it was earned, what is left; beside it a window.
     ///
-    /// Without a month it is that of now (UTC).
+    /// A month is `YYYY-MM`; without one it is that of now (UTC).
     ///
     /// # Errors
     ///
+    /// - `bossman.invalid_month`: the text is no month.
     /// - `bossman.invalid_window`, `bossman.ledger_unreadable`: as [`overview`](Self::overview).
     #[dataset_event(
         surface = "bossman.budget",
         access = "read",
-        input(month = asked, since_us = window.since_us, until_us = window.until_us),
+        input(has_month = asked.is_some(), since_us = window.since_us, until_us = window.until_us),
         output(month = ret.view.month, spent = ret.view.spent, ledgers = ret.freshness.ledgers.len()),
     )]
     pub async fn budget(
         &self,
         ctx: &RequestContext,
-        asked: Option<&Month>,
+        asked: Option<&str>,
         window: Window,
     ) -> Result<Shown<BudgetView>, BossmanError> {
         require(window)?;
-        let month = asked.cloned();
+        let month = asked.map(str::parse::<Month>).transpose()?;
         let shown = self.show(ctx, move |folded, as_of_us| {
             let month = month.unwrap_or_else(|| Month::of(as_of_us));
             folded.state().budget.view(month.as_str(), window)
@@ -252,25 +253,36 @@ impl Bossman {
         shown.await
     }
 
-    /// The ledgers that hold the scope's events: how they are, how far each was read, what each lost.
+    /// The ledgers that hold the scope's events, the newest `limit` (1 to [`MAX_PAGE`]): how they are, how far
+    /// each was read, what each lost.
     ///
     /// Unlike the other views it is shown when a ledger cannot be read: it says which.
     ///
     /// # Errors
     ///
+    /// - `bossman.invalid_page`: `limit` is 0 or too large.
     /// - `bossman.ledger_unreadable`: the runtime is shutting down.
     #[dataset_event(
         surface = "bossman.ledgers",
         access = "read",
+        input(limit),
         output(count = ret.view.ledgers.len(), unreadable = ret.view.unreadable.len()),
     )]
-    pub async fn ledgers(&self, ctx: &RequestContext) -> Result<Shown<LedgersView>, BossmanError> {
+    pub async fn ledgers(
+        &self,
+        ctx: &RequestContext,
+        limit: u32,
+    ) -> Result<Shown<LedgersView>, BossmanError> {
+        let limit = require_limit(limit)?;
         let (bossman, scope) = (self.clone(), ctx.scope().clone());
         let read = off(move || {
             bossman.boards.read(&bossman.set, &scope, |folded, unread| {
                 let unreadable = unread.iter().map(|unread| unread.ledger_id).collect();
-                let ledgers = bossman.rows(folded, unread.iter().filter_map(|unread| unread.ledger_id));
-                Ok(bossman.shown(&scope, folded, now_us(), LedgersView { ledgers, unreadable }))
+                let mut ledgers = bossman.rows(folded, unread.iter().filter_map(|unread| unread.ledger_id));
+                let total = ledgers.len() as u64;
+                // Ids of ledgers are in the order of their making.
+                ledgers.drain(..ledgers.len().saturating_sub(limit));
+                Ok(bossman.shown(&scope, folded, now_us(), LedgersView { total, ledgers, unreadable }))
             })
         });
         let shown = read.await?;

@@ -226,7 +226,9 @@ pub struct Activities {
 /// The ledgers that hold a scope's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgersView {
-    /// Each ledger with events of the scope, by id.
+    /// How many ledgers hold events of the scope.
+    pub total: u64,
+    /// The newest of them, by id.
     pub ledgers: Vec<LedgerRow>,
     /// What could not be read now and may hold events of the scope; the id where it is known.
     pub unreadable: Vec<Option<LedgerId>>,

@@ -76,9 +76,9 @@ impl Session {
         for view in ["overview?hours=0", "budget?hours=0", "activity?hours=0", "temperature?limit=0"] {
             self.get(user, &format!("/v1/bossman/{view}")).await?;
         }
-        self.get(user, "/v1/bossman/kpi?limit=0").await?;
-        self.get(user, "/v1/bossman/controls?limit=0").await?;
-        self.get(user, "/v1/bossman/events?limit=0").await?;
+        for view in ["kpi", "controls", "ledgers", "events"] {
+            self.get(user, &format!("/v1/bossman/{view}?limit=0")).await?;
+        }
         self.get(user, &format!("/v1/bossman/traces/{}", "1".repeat(32))).await?;
         Ok(())
     }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::Answer;
 use crate::engines::bossman::{
-    Activities, BossmanError, EventFilter, EventPage, LedgersView, Month, Overview, PageRequest, Shown,
-    Trace, Window,
+    Activities, BossmanError, EventFilter, EventPage, LedgersView, Overview, PageRequest, Shown, Trace,
+    Window,
 };
 use crate::read_models::{BudgetView, ControlsView, KpisView, TemperatureView};
 use crate::services::gateway::Gateway;
@@ -81,8 +81,7 @@ async fn budget(
     ctx: Ctx,
     Query(query): Query<MonthAndHours>,
 ) -> Answer<Shown<BudgetView>> {
-    let month = query.month.map(|month| month.parse::<Month>()).transpose()?;
-    Ok(Json(gateway.bossman.budget(&ctx, month.as_ref(), last(query.hours)).await?))
+    Ok(Json(gateway.bossman.budget(&ctx, query.month.as_deref(), last(query.hours)).await?))
 }
 
 async fn temperature(
@@ -117,8 +116,12 @@ async fn activity(
     Ok(Json(gateway.bossman.activity(&ctx, last(query.hours), query.limit).await?))
 }
 
-async fn ledgers(State(gateway): State<Gateway>, ctx: Ctx) -> Answer<Shown<LedgersView>> {
-    Ok(Json(gateway.bossman.ledgers(&ctx).await?))
+async fn ledgers(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Query(query): Query<Limit>,
+) -> Answer<Shown<LedgersView>> {
+    Ok(Json(gateway.bossman.ledgers(&ctx, query.limit).await?))
 }
 
 /// The filter and the page in one query; written out because a query has no nested values.
