@@ -208,12 +208,5 @@ async fn blocking<T: Send + 'static>(
     action: &'static str,
     work: impl FnOnce() -> Result<T, NexusError> + Send + 'static,
 ) -> Result<T, NexusError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        // A panic in an engine stays a panic of the call that caused it.
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(NexusError::ShuttingDown { action }),
-        },
-    }
+    super::blocking::blocking(work).await.unwrap_or(Err(NexusError::ShuttingDown { action }))
 }
