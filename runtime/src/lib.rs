@@ -35,6 +35,8 @@ mod reader;
 mod schema;
 mod scope;
 mod seen;
+pub mod sinks;
+pub mod sources;
 mod surface;
 pub mod testing;
 mod trace_parent;
