@@ -88,6 +88,12 @@ impl Bossman {
         Self { refuses_parts, ..self }
     }
 
+    /// Writes snapshots of all states that are not in one, if there is a directory for them: before the process
+    /// ends. Blocks.
+    pub fn save_snapshots(&self) {
+        self.boards.save();
+    }
+
     fn reading(self, options: LedgerSetOptions) -> Self {
         let boards = Arc::new(Boards::new(self.boards.store().cloned()));
         Self { set: options.clone().open(), options, boards, ..self }
