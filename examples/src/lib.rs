@@ -1,6 +1,7 @@
 //! The example engines of dataset-events: a small multi-tenant backend whose every call is recorded.
 
 pub mod engines;
+pub(crate) mod exact;
 pub mod panels;
 pub mod read_models;
 pub mod services;

@@ -113,6 +113,16 @@ impl Running {
         self.child.id()
     }
 
+    /// Tells it something: a line on its stdin.
+    ///
+    /// # Panics
+    ///
+    /// When it does not hear.
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("its stdin is open");
+        writeln!(stdin, "{line}").expect("write to the child");
+    }
+
     /// SIGKILL, and waits until it is gone: its locks are free then.
     ///
     /// # Panics

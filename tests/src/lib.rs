@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod child;
+pub mod folded;
 pub mod log;
 pub mod mount;
 pub mod seed;

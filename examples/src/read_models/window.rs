@@ -21,7 +21,7 @@ impl Window {
     /// The hours that end with `now_us`.
     pub fn hours_until(now_us: i64, hours: u32) -> Self {
         let until_us = now_us.saturating_add(1);
-        Self { since_us: until_us.saturating_sub(i64::from(hours) * HOUR_US), until_us }
+        Self { since_us: until_us.saturating_sub(i64::from(hours).saturating_mul(HOUR_US)), until_us }
     }
 
     pub(crate) fn is_valid(self) -> bool {

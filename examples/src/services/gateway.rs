@@ -102,6 +102,21 @@ pub fn router(
     config: &GatewayConfig,
 ) -> Result<(Router, Admission), ServiceError> {
     router_with(ledger, gateway, config, Patience::default())
+        .map(|(router, admission, _)| (router, admission))
+}
+
+/// What the gateway has folded for its views.
+pub(super) struct Views {
+    bossman: Bossman,
+    dashboard: Dashboard,
+}
+
+impl Views {
+    /// Writes what is in no snapshot yet, so that the next start need not fold it again. Blocks.
+    pub(super) fn save(&self) {
+        self.bossman.save_snapshots();
+        self.dashboard.save_snapshots();
+    }
 }
 
 pub(super) fn router_with(
@@ -109,7 +124,7 @@ pub(super) fn router_with(
     gateway: Gateway,
     config: &GatewayConfig,
     patience: Patience,
-) -> Result<(Router, Admission), ServiceError> {
+) -> Result<(Router, Admission, Views), ServiceError> {
     let users = JwtAuthenticator::builder()
         .issuer(&config.users.issuer)
         .audience(&config.users.audience)
@@ -124,11 +139,13 @@ pub(super) fn router_with(
         .rate_limits(routes.rate_limits())
         .limits(routes.route_limits())
         .build()?;
+    let bossman = gateway.bossman.clone();
     let router = routes.router().with_state(gateway).layer(admission.clone());
     let dashboard = Dashboard::builder(LedgerSet::of(ledger))
         .base_path(DASHBOARD)
         .snapshots(super::snapshots_of(&config.service.root));
     let dashboard = panels::add_to(dashboard).build()?;
     // It brings the admission layer inside its session, which turns the cookie into a token.
-    Ok((router.nest(DASHBOARD, dashboard.mount(&admission)), admission))
+    let router = router.nest(DASHBOARD, dashboard.mount(&admission));
+    Ok((router, admission, Views { bossman, dashboard }))
 }

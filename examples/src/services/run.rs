@@ -107,15 +107,19 @@ async fn start_until(
     let ledger = open_ledger(name, config)?;
     let nexus = Nexus::open(config.root.join(format!("{name}.sqlite")), Sources::system())?;
     let mut health = HealthChecks::new(&ledger);
-    let (router, admission) = match start {
+    let (router, admission, views) = match start {
         Start::Engines(config) => {
-            engines::router_with(&ledger, Engines::over(nexus), &config.service_secret, patience)?
+            let engines = Engines::over(nexus);
+            let (router, admission) =
+                engines::router_with(&ledger, engines, &config.service_secret, patience)?;
+            (router, admission, None)
         }
         Start::Gateway(config) => {
             let gateway = Gateway::new(&ledger, nexus, config)?;
             gateway.warm_up().await;
             health = gateway.checks(health);
-            gateway::router_with(&ledger, gateway, config, patience)?
+            let (router, admission, views) = gateway::router_with(&ledger, gateway, config, patience)?;
+            (router, admission, Some(views))
         }
     };
     let (listener, listening) = listen(config.listen).await?;
@@ -136,6 +140,10 @@ async fn start_until(
     let serving = tokio::spawn(async move {
         let report = served.await;
         operating.abort();
+        if let Some(views) = views {
+            // A cache: when it cannot be written, the next start folds anew.
+            let _ = tokio::task::spawn_blocking(move || views.save()).await;
+        }
         Ok(report?)
     });
     Ok(Running { started, ledger, stop: Some(stop), serving })

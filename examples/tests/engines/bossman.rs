@@ -75,7 +75,7 @@ async fn an_overview_counts_the_scopes_events() {
     assert_eq!(overview.freshness.newest_event_us, heads[0].recorded_at_us);
     assert_eq!(bench.endings("bossman.overview"), ["ok", "ok"]);
     let event = &bench.ledger.events_of("bossman.overview")[1];
-    assert_eq!(event.output_value(), json!({"events": own.len(), "ledgers": 1}));
+    assert_eq!(event.output_value(), json!({"events": own.len(), "ledgers": 1, "unread": 0}));
     assert_eq!(event.source_refs[0].id, heads[0].ledger_id.to_string());
 }
 
@@ -96,7 +96,7 @@ async fn names_of_an_overviews_fields_are_stable() {
         (&overview["by_surface"][0], "access events outcome surface"),
         (&overview["by_code"][0], "code events latest_at_us"),
         (&overview["by_hour"][0], "events failures hour_us"),
-        (&overview["freshness"], "age_us ledgers newest_event_us"),
+        (&overview["freshness"], "age_us is_complete ledgers newest_event_us unread"),
         (&overview["freshness"]["ledgers"][0], "hash is_own ledger_id recorded_at_us seq"),
         (
             &overview["latest_failures"][0],
@@ -143,9 +143,11 @@ async fn a_window_is_counted_by_whole_buckets_which_the_answer_names() {
         let refused = bossman.overview(&ctx, Window { since_us, until_us }).await;
         assert!(matches!(refused, Err(BossmanError::InvalidWindow { .. })), "{refused:?}");
     }
+    let refused = bossman.overview(&ctx, Window::hours_until(START_US, u32::MAX)).await;
+    assert!(matches!(refused, Err(BossmanError::InvalidWindow { .. })), "{refused:?}");
     bossman.overview(&ctx, Window { since_us: 0, until_us: MAX_WINDOW_US }).await.expect("the longest");
     let endings = bench.endings("bossman.overview");
-    assert_eq!(endings.iter().filter(|ending| *ending == "error bossman.invalid_window").count(), 4);
+    assert_eq!(endings.iter().filter(|ending| *ending == "error bossman.invalid_window").count(), 5);
 }
 
 #[tokio::test]
@@ -313,27 +315,55 @@ async fn events_of_several_ledgers_are_one_list_without_repeats() {
     assert!(head(false) >= Some((true, 20)), "{:?}", head(false));
 }
 
+/// One broken directory took every view of every tenant away; what could be read was not shown either.
 #[tokio::test]
-async fn a_ledger_that_cannot_be_read_shows_nothing_at_all() {
+async fn a_ledger_that_cannot_be_read_is_named_beside_what_could() {
     let (bench, bossman, ctx, _) = worked().await;
+    let whole = bossman.overview(&ctx, WINDOW).await.expect("overview");
+    assert!(whole.freshness.is_complete && whole.freshness.unread.is_empty());
+    let known = bench.ledger.events().iter().find(|event| event.tenant_id() == "acme").map(|e| e.trace_id);
+    let known = known.expect("an event of the tenant");
     let directory = tempfile::tempdir().expect("make a temporary directory");
     let no_ledger = bossman.clone().with_ledger(directory.path());
     let no_root = bossman.with_root(directory.path().join("absent"));
     for bossman in [no_ledger, no_root] {
+        let part = bossman.overview(&ctx, WINDOW).await.expect("overview");
+        assert_eq!((part.totals, &part.by_surface), (whole.totals, &whole.by_surface));
+        assert_eq!((part.freshness.is_complete, part.freshness.unread.len()), (false, 1));
+        let page = bossman.events(&ctx, &EventFilter::default(), &first(1)).await.expect("events");
+        assert_eq!((page.events.len(), page.is_complete, page.unread.len()), (1, false, 1));
+        let trace = bossman.trace(&ctx, known).await.expect("a trace");
+        assert_eq!((trace.is_complete, trace.unread.len()), (false, 1));
+        let text = serde_json::to_string(&(part, page.unread, trace)).expect("views are JSON");
+        let path = directory.path().to_str().expect("a path in UTF-8");
+        assert!(!text.contains(path), "files are for the operator: {text}");
+        // What nobody knows is not denied.
+        let absent = bossman.trace(&ctx, trace_id(1)).await.expect_err("not in what could be read");
+        assert!(matches!(absent, BossmanError::LedgerUnreadable { .. }), "{absent}");
+
+        let strict = bossman.refusing_parts(true);
         for refused in [
-            bossman.overview(&ctx, WINDOW).await.map(drop),
-            bossman.events(&ctx, &EventFilter::default(), &first(1)).await.map(drop),
-            bossman.trace(&ctx, trace_id(1)).await.map(drop),
+            strict.overview(&ctx, WINDOW).await.map(drop),
+            strict.controls(&ctx, 1).await.map(drop),
+            strict.events(&ctx, &EventFilter::default(), &first(1)).await.map(drop),
+            strict.trace(&ctx, known).await.map(drop),
         ] {
-            let error = refused.expect_err("no ledger");
+            let error = refused.expect_err("a part");
             assert!(matches!(error, BossmanError::LedgerUnreadable { .. }), "{error}");
             assert!(std::error::Error::source(&error).is_some(), "it says why");
         }
+        strict.ledgers(&ctx, 10).await.expect("it says which");
     }
     let unreadable = "error bossman.ledger_unreadable";
-    for surface in ["bossman.overview", "bossman.events", "bossman.trace"] {
-        assert_eq!(bench.endings(surface), [unreadable; 2]);
-    }
+    assert_eq!(bench.endings("bossman.events"), ["ok", unreadable, "ok", unreadable]);
+    assert_eq!(bench.endings("bossman.trace"), ["ok", unreadable, unreadable, "ok", unreadable, unreadable]);
+    let looks = bench.ledger.events_of("bossman.overview");
+    let unread: Vec<_> = looks
+        .iter()
+        .filter(|event| event.outcome == Outcome::Ok)
+        .map(|event| event.output_value()["unread"].clone())
+        .collect();
+    assert_eq!(unread, [0, 1, 1], "each look says whether it was at a part");
 }
 
 #[tokio::test]
@@ -341,19 +371,25 @@ async fn a_ledger_of_the_root_that_lost_its_identity_is_not_passed_over() {
     let root = tempfile::tempdir().expect("make a temporary directory");
     let open = || Ledger::options().root(root.path()).open().expect("open a ledger");
     let (own, other) = (open(), open());
-    let lost = other.path().expect("on disk").to_owned();
+    let (lost, lost_id) = (other.path().expect("on disk").to_owned(), other.id());
     other.close().expect("close");
     let ctx = own.context("acme", "prod").build().expect("a valid scope");
     let bossman = Bossman::new(own).with_root(root.path());
-    bossman.overview(&ctx, WINDOW).await.expect("readable");
+    let unread = async |bossman: &Bossman| {
+        let freshness = bossman.overview(&ctx, WINDOW).await.expect("overview").freshness;
+        assert_eq!(freshness.is_complete, freshness.unread.is_empty());
+        freshness.unread.iter().map(|unread| unread.ledger_id).collect::<Vec<_>>()
+    };
+    assert_eq!(unread(&bossman).await, []);
     std::fs::remove_file(lost.join("ledger.json")).expect("remove the identity");
-    bossman.overview(&ctx, WINDOW).await.expect("its log is known by now, and is read on");
+    assert_eq!(unread(&bossman).await, [], "its log is known by now, and is read on");
     let bossman = bossman.with_root(root.path());
-    let refused = bossman.overview(&ctx, WINDOW).await;
+    assert_eq!(unread(&bossman).await, [Some(lost_id)]);
+    let refused = bossman.clone().refusing_parts(true).overview(&ctx, WINDOW).await;
     assert!(matches!(refused, Err(BossmanError::LedgerUnreadable { .. })), "{refused:?}");
     // One that is just being made has written nothing yet.
     std::fs::remove_dir_all(lost.join("log")).expect("remove the log");
-    bossman.overview(&ctx, WINDOW).await.expect("nothing was written to it");
+    assert_eq!(unread(&bossman).await, []);
 }
 
 #[tokio::test]

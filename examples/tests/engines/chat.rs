@@ -1,7 +1,8 @@
 //! The chat's surfaces: each succeeds and fails with the right code, and its event says so.
 
 use dataset_events::{Access, Guarantee, Outcome};
-use dataset_events_examples::engines::budget::Currency;
+use dataset_events_examples::engines::Engines;
+use dataset_events_examples::engines::budget::{Currency, UsageKind};
 use dataset_events_examples::engines::chat::{ChatError, MAX_BODY_BYTES, ReplyChunk, Thread, ThreadId};
 use dataset_events_examples::engines::gate::GateError;
 use dataset_events_examples::engines::kill_switch::{Change, Reason, Target};
@@ -171,7 +172,39 @@ async fn a_reply_that_is_taken_to_its_end_is_kept() {
     let event = events.iter().find(|event| event.surface == "chat.stream_reply").expect("recorded");
     assert_eq!(event.detail.items, Some(chunks.len() as u64));
     let children = events.iter().filter(|child| child.parent_span_id == Some(event.span_id));
-    assert_eq!(children.count(), 5, "gate, thread, text, message, charge");
+    assert_eq!(children.count(), 5, "gate, thread, text, charge, message");
+}
+
+/// The charge was made after the last piece of text: who left right there had read the reply for nothing.
+#[tokio::test]
+async fn a_reply_is_charged_once_wherever_its_client_leaves() {
+    let (bench, ctx, thread) = bench_with_thread().await;
+    let Engines { chat, budget, .. } = &bench.engines;
+    let id = &thread.thread_id;
+    let text = "The ledger holds events. Every event of the ledger has a hash, and the hash names the event.";
+    chat.send_message(&ctx, id, text).await.expect("send");
+    let charged = async || {
+        let kinds = budget.summary(&ctx).await.expect("a summary").kinds;
+        let replies = kinds.iter().filter(|row| row.kind == UsageKind::ChatReply);
+        replies.map(|row| (row.entries, row.total.amount())).next().unwrap_or_default()
+    };
+    let pieces = chat.stream_reply(&ctx, id).collect::<Vec<_>>().await.len();
+    let (entries, price) = charged().await;
+    assert!((entries, pieces > 2) == (1, true) && price > Decimal::ZERO, "{entries} {pieces} {price}");
+    // The last piece but the end, and the first.
+    for (turn, taken) in [pieces - 1, 1].into_iter().enumerate() {
+        let mut reply = chat.stream_reply(&ctx, id);
+        for _ in 0..taken {
+            assert!(matches!(reply.next().await, Some(Ok(ReplyChunk::Text(_)))));
+        }
+        drop(reply);
+        let entries = turn as u64 + 2;
+        assert_eq!(charged().await, (entries, price * Decimal::from(entries)), "after {taken} pieces");
+    }
+    // Who asks and takes nothing is given nothing.
+    drop(chat.stream_reply(&ctx, id));
+    assert_eq!(charged().await.0, 3);
+    assert_eq!(chat.list_messages(&ctx, id, 0, 10).await.expect("list").len(), 2, "one reply was kept");
 }
 
 #[tokio::test]

@@ -253,8 +253,8 @@ async fn the_ledgers_view_counts_what_each_holds_of_the_scope() {
     assert_eq!((row.lost, row.gaps, row.interrupted), (0, 0, 0));
     let row = serde_json::to_value(row).expect("a row is JSON");
     assert_eq!((&row["condition"], &row["is_own"]), (&Value::from("own"), &Value::from(true)));
-    // A ledger that cannot be read is named, where the other views show nothing.
-    let absent = bossman.with_root(bench.database().with_extension("absent"));
+    // A ledger that cannot be read is named, also where parts are refused.
+    let absent = bossman.with_root(bench.database().with_extension("absent")).refusing_parts(true);
     let shown = absent.ledgers(&ctx, 50).await.expect("ledgers");
     assert_eq!((shown.view.unreadable, shown.view.ledgers.len()), (vec![None], 1));
     let refused = absent.controls(&ctx, 1).await;

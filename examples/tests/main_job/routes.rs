@@ -161,6 +161,8 @@ fn provocations() -> Vec<(Method, String, Value, &'static str, &'static str)> {
     let none = || Value::Null;
     let thread = "/v1/chat/threads/th_999";
     let negative = json!({"limit": "-1", "currency": "EUR"});
+    let underscored = json!({"limit": "1_000", "currency": "EUR"});
+    let rounded = json!({"limit": format!("1.{}1", "0".repeat(28)), "currency": "EUR"});
     let stale = json!({"change": "engage", "reason": "incident", "expected_version": 7});
     let blank = json!({"strategy": "s", "pattern": "chat.*", "reason": " "});
     let approval = json!({"expected_version": 1});
@@ -198,10 +200,19 @@ fn provocations() -> Vec<(Method, String, Value, &'static str, &'static str)> {
             "/v1/bossman/overview",
             "bossman.invalid_window",
         ),
+        (
+            get(),
+            format!("/v1/bossman/overview?hours={}", u32::MAX),
+            none(),
+            "/v1/bossman/overview",
+            "bossman.invalid_window",
+        ),
         (get(), "/v1/bossman/events?limit=0".into(), none(), "/v1/bossman/events", "bossman.invalid_page"),
         (get(), "/v1/bossman/events?all=1".into(), none(), "/v1/bossman/events", "http.invalid_query"),
         (get(), "/v1/bossman/traces/0".into(), none(), "/v1/bossman/traces/{trace_id}", "http.invalid_path"),
         (get(), "/v1/budget/summary".into(), none(), "/v1/budget/summary", "budget.policy_not_found"),
+        (put(), "/v1/budget/policy".into(), underscored, "/v1/budget/policy", "http.invalid_body"),
+        (put(), "/v1/budget/policy".into(), rounded, "/v1/budget/policy", "http.invalid_body"),
         (put(), "/v1/budget/policy".into(), negative, "/v1/budget/policy", "budget.invalid_amount"),
         (
             put(),

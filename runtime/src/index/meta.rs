@@ -8,8 +8,8 @@ use crate::ids::LedgerId;
 use crate::log::LogPosition;
 
 /// Raised whenever tables or rows change their form; an index of another version is rebuilt.
-const FORMAT_VERSION: u32 = 1;
-const META_BYTES: usize = 4 + 16 + 12 + 1 + 12 + 32 + 8 + 8 + 8 + 8;
+const FORMAT_VERSION: u32 = 2;
+const META_BYTES: usize = 4 + 16 + 12 + 1 + 12 + 32 + 8 + 8 + 8 + 8 + 8;
 
 /// Written in the transaction of the rows that it speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(crate) struct Meta {
     /// The last line before the cursor, by which a log that was cut and grew again is recognised.
     pub(crate) last_line: Option<(LogPosition, LineHash)>,
     pub(crate) events: u64,
-    /// Of those, how many have their links in old runs.
-    pub(crate) merged_events: u64,
+    /// Of those, how many have their links no longer in young runs, and how many have them in old ones.
+    pub(crate) merged_events: [u64; 2],
     /// Events that did not follow the one before in their stream: numbers missing or used twice.
     pub(crate) irregular_events: u64,
     /// Lines that are no event or attempt of this ledger; `verify` says what they are.
@@ -35,7 +35,7 @@ impl Meta {
             cursor: LogPosition::START,
             last_line: None,
             events: 0,
-            merged_events: 0,
+            merged_events: [0; 2],
             irregular_events: 0,
             skipped_lines: 0,
         }
@@ -53,8 +53,9 @@ impl Meta {
         }
         bytes[77..85].copy_from_slice(&self.events.to_le_bytes());
         bytes[85..93].copy_from_slice(&self.skipped_lines.to_le_bytes());
-        bytes[93..101].copy_from_slice(&self.merged_events.to_le_bytes());
-        bytes[101..109].copy_from_slice(&self.irregular_events.to_le_bytes());
+        bytes[93..101].copy_from_slice(&self.merged_events[0].to_le_bytes());
+        bytes[101..109].copy_from_slice(&self.merged_events[1].to_le_bytes());
+        bytes[109..117].copy_from_slice(&self.irregular_events.to_le_bytes());
         bytes
     }
 
@@ -73,8 +74,8 @@ impl Meta {
             last_line,
             events: u64_at(bytes, 77),
             skipped_lines: u64_at(bytes, 85),
-            merged_events: u64_at(bytes, 93),
-            irregular_events: u64_at(bytes, 101),
+            merged_events: [u64_at(bytes, 93), u64_at(bytes, 101)],
+            irregular_events: u64_at(bytes, 109),
         })
     }
 }
@@ -99,7 +100,7 @@ mod tests {
         meta.cursor = LogPosition { segment: 2, offset: 9 };
         meta.last_line = Some((LogPosition::START, LineHash([3; 32])));
         (meta.events, meta.skipped_lines) = (5, 6);
-        (meta.merged_events, meta.irregular_events) = (7, 8);
+        (meta.merged_events, meta.irregular_events) = ([7, 9], 8);
         assert_eq!(Meta::from_bytes(&meta.to_bytes()), Some(meta));
         let mut other = meta.to_bytes();
         other[0] ^= 1;

@@ -52,8 +52,8 @@ type MetaTable = TableDefinition<'static, &'static str, &'static [u8]>;
 const META: MetaTable = TableDefinition::new("meta");
 const META_KEY: &str = "meta";
 
-/// Rows in one transaction while the index is behind.
-const BATCH_ROWS: usize = 65_536;
+/// Lines in one transaction at most. While the index is behind, one ends where a middle run of links does.
+const BATCH_LINES: usize = 2 * links::MIDDLE_EVENTS as usize;
 /// Rows after which a commit is durable; a crash of the process takes no more than these.
 pub(crate) const VOLATILE_ROWS: u64 = 262_144;
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -192,6 +192,9 @@ impl Index {
         if writer.meta.cursor >= until {
             return Ok(true);
         }
+        // What a crash left undone: tables of runs are only free for the next ones once they were merged.
+        links::merge(&self.database, &mut writer.meta, META)?;
+        let first = writer.meta.events;
         let from = match writer.meta.cursor {
             LogPosition::START => log_start(storage)?,
             cursor => cursor,
@@ -201,7 +204,9 @@ impl Index {
         let mut last = line.clone();
         let mut batch = Batch::default();
         let end = loop {
-            if batch.lines == BATCH_ROWS {
+            let is_run_full =
+                writer.meta.events > first && writer.meta.events.is_multiple_of(links::MIDDLE_EVENTS);
+            if is_run_full || batch.lines == BATCH_LINES {
                 break Ok(false);
             }
             match reader.next_into(&mut line) {
@@ -223,7 +228,7 @@ impl Index {
             // Also where the range ended with a segment that the next one has yet to follow.
             writer.meta.cursor = until;
         }
-        writer.commit(&self.database, batch)?;
+        writer.commit(&self.database, batch, first)?;
         links::merge(&self.database, &mut writer.meta, META)?;
         end
     }
@@ -312,7 +317,7 @@ impl Writer {
         self.meta.events += 1;
     }
 
-    fn commit(&mut self, database: &Database, mut batch: Batch) -> Result<(), IndexError> {
+    fn commit(&mut self, database: &Database, mut batch: Batch, first: u64) -> Result<(), IndexError> {
         // In key order neighbours share the pages that are copied.
         batch.rows.sort_unstable();
         let mut transaction = database.begin_write()?;
@@ -331,7 +336,8 @@ impl Writer {
                 self.meta.irregular_events += u64::from(!follows || !is_new);
                 before = Some(*key);
             }
-            batch.links.store(&transaction)?;
+            let events = first..self.meta.events;
+            batch.links.store(&transaction, events, &mut self.meta)?;
             self.scopes.store(&mut transaction.open_table(SCOPES)?)?;
             self.surfaces.store(&mut transaction.open_table(SURFACES)?)?;
             self.codes.store(&mut transaction.open_table(CODES)?)?;

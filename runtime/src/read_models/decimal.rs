@@ -160,6 +160,8 @@ mod tests {
             ("1.", NotADecimal::Malformed),
             (".5", NotADecimal::Malformed),
             ("0x10", NotADecimal::Malformed),
+            ("1_000", NotADecimal::Malformed),
+            ("1.0_0", NotADecimal::Malformed),
             ("1e", NotADecimal::Malformed),
             ("--1", NotADecimal::Malformed),
             ("NaN", NotADecimal::Malformed),

@@ -40,6 +40,7 @@ mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
+mod together;
 mod totals;
 mod trace;
 mod windows;
@@ -79,6 +80,9 @@ pub use windows::{Bucket, Step, Window, Windowed, WindowedTotal};
 /// `apply` must not panic, must not look at clocks or anything else outside, and should cost the same
 /// however large the state is. A state's serialised form must be the same for equal states: maps are sorted
 /// (`BTreeMap`), and keys of maps are strings or numbers.
+///
+/// Up to four models in a tuple are a model too, which folds them in one pass:
+/// `Folded::open(&scope, (Activity, Failures), &store)`.
 pub trait ReadModel: Send + Sync + 'static {
     /// What is folded.
     type State: Serialize + DeserializeOwned + Default + Clone + Send + 'static;

@@ -167,6 +167,11 @@ impl Recorded {
         files
     }
 
+    /// The root of both services.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub(crate) fn events(&self) -> impl Iterator<Item = &DatasetEvent> {
         self.gateway.events.iter().chain(&self.engines.events)
     }

@@ -75,6 +75,22 @@ impl Boards {
         body(folded, &folded.last_refresh().unread)
     }
 
+    /// Writes snapshots of what is not in one. Blocks.
+    pub(super) fn save(&self) {
+        let boards: Vec<_> = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.scopes.values().map(|kept| Arc::clone(&kept.board)).collect()
+        };
+        for board in boards {
+            // What a panic left half-way is begun anew by whoever reads it next.
+            if let Ok(mut board) = board.lock()
+                && let Some(folded) = board.as_mut()
+            {
+                folded.save();
+            }
+        }
+    }
+
     fn begin(&self, set: &LedgerSet, scope: &Scope) -> Result<Folded<Board>, BossmanError> {
         let of_scope = set.scope(scope.tenant_id(), scope.env());
         let folded = match &self.store {

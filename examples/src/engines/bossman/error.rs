@@ -48,8 +48,8 @@ pub enum BossmanError {
         /// The length of the refused text.
         len_bytes: usize,
     },
-    /// A ledger could not be read; nothing is shown, because what is missing would not be seen.
-    #[error("read {ledger}: the dashboard shows nothing rather than a part")]
+    /// A ledger could not be read, and a part is not what was asked for, or not what can be told.
+    #[error("read {ledger}, without which the answer would be a part of what there is")]
     #[code("bossman.ledger_unreadable", status = 500)]
     LedgerUnreadable {
         /// The ledger: its id, its directory, or the root.
@@ -68,7 +68,7 @@ impl BossmanError {
         Self::LedgerUnreadable { ledger: ledger.into(), source: source.into() }
     }
 
-    /// Refuses to show a part as if it were the whole.
+    /// Refuses a part.
     pub(super) fn if_unread(unread: &[Unread]) -> Result<(), Self> {
         let Some(first) = unread.first() else { return Ok(()) };
         let ledger = match (&first.ledger_id, &first.path) {

@@ -13,6 +13,7 @@
 mod asked;
 mod boards;
 mod error;
+mod listed;
 mod model;
 mod shown;
 mod tree;
@@ -22,24 +23,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dataset_events::read_models::{EventPlace, Folded, SnapshotStore};
-use dataset_events::{
-    Ledger, LedgerId, LedgerSet, LedgerSetOptions, RequestContext, SetQuery, StoredEvent, TraceId,
-    dataset_event,
-};
+use dataset_events::read_models::{Folded, SnapshotStore};
+use dataset_events::{Ledger, LedgerId, LedgerSet, LedgerSetOptions, RequestContext, Unread, dataset_event};
 
 use super::blocking::blocking;
 use crate::read_models::{Board, BudgetView, ControlsView, KpisView, TemperatureView};
 pub use crate::read_models::{
     CodeCount, Counts, Failure, HourCount, MAX_WINDOW_US, Span, SurfaceCount, Window,
 };
-use asked::{require, require_limit, select};
+use asked::{require, require_limit};
 use boards::Boards;
 pub use error::BossmanError;
 pub use model::{
     Activities, Condition, EventEntry, EventFilter, EventPage, Freshness, LATEST_FAILURES, LedgerHead,
     LedgerRow, LedgersView, MAX_PAGE, MAX_TRACE_DEPTH, MAX_TRACE_EVENTS, Month, Overview, PageRequest, Shown,
-    Trace, TraceNode,
+    Trace, TraceNode, UnreadLedger,
 };
 use shown::name;
 
@@ -50,6 +48,7 @@ pub struct Bossman {
     options: LedgerSetOptions,
     set: LedgerSet,
     boards: Arc<Boards>,
+    refuses_parts: bool,
 }
 
 impl Bossman {
@@ -57,7 +56,7 @@ impl Bossman {
     pub fn new(ledger: Ledger) -> Self {
         let options = LedgerSet::options().ledger(&ledger);
         let boards = Arc::new(Boards::new(None));
-        Self { own: ledger.id(), set: options.clone().open(), options, boards }
+        Self { own: ledger.id(), set: options.clone().open(), options, boards, refuses_parts: false }
     }
 
     /// Reads this ledger of another process too: its own directory, `<root>/<ledger id>`.
@@ -82,9 +81,27 @@ impl Bossman {
         Ok(Self { boards, ..self })
     }
 
+    /// Whether a view fails with `bossman.ledger_unreadable` where a ledger could not be read. By default it
+    /// shows what could, and says in `is_complete` and `unread` that it is a part.
+    #[must_use]
+    pub fn refusing_parts(self, refuses_parts: bool) -> Self {
+        Self { refuses_parts, ..self }
+    }
+
+    /// Writes snapshots of all states that are not in one, if there is a directory for them: before the process
+    /// ends. Blocks.
+    pub fn save_snapshots(&self) {
+        self.boards.save();
+    }
+
     fn reading(self, options: LedgerSetOptions) -> Self {
         let boards = Arc::new(Boards::new(self.boards.store().cloned()));
-        Self { own: self.own, set: options.clone().open(), options, boards }
+        Self { set: options.clone().open(), options, boards, ..self }
+    }
+
+    /// Whether what was read may be shown.
+    fn may_show(&self, unread: &[Unread]) -> Result<(), BossmanError> {
+        if self.refuses_parts { BossmanError::if_unread(unread) } else { Ok(()) }
     }
 
     /// What happened in the scope within a window: counts, failures, how far the ledgers were read.
@@ -92,12 +109,12 @@ impl Bossman {
     /// # Errors
     ///
     /// - `bossman.invalid_window`: the window is empty, or longer than [`MAX_WINDOW_US`].
-    /// - `bossman.ledger_unreadable`: a ledger could not be read.
+    /// - `bossman.ledger_unreadable`: a ledger could not be read, and parts are refused.
     #[dataset_event(
         surface = "bossman.overview",
         access = "read",
         input(since_us = window.since_us, until_us = window.until_us),
-        output(events = ret.totals.events, ledgers = ret.freshness.ledgers.len()),
+        output(events = ret.totals.events, ledgers = ret.freshness.ledgers.len(), unread = ret.freshness.unread.len()),
     )]
     pub async fn overview(&self, ctx: &RequestContext, window: Window) -> Result<Overview, BossmanError> {
         require(window)?;
@@ -135,7 +152,7 @@ impl Bossman {
         surface = "bossman.budget",
         access = "read",
         input(has_month = asked.is_some(), since_us = window.since_us, until_us = window.until_us),
-        output(month = ret.view.month, spent = ret.view.spent, ledgers = ret.freshness.ledgers.len()),
+        output(month = ret.view.month, spent = ret.view.spent, ledgers = ret.freshness.ledgers.len(), unread = ret.freshness.unread.len()),
     )]
     pub async fn budget(
         &self,
@@ -163,7 +180,7 @@ impl Bossman {
         surface = "bossman.temperature",
         access = "read",
         input(since_us = window.since_us, until_us = window.until_us, limit),
-        output(count = ret.view.recent.len(), ledgers = ret.freshness.ledgers.len()),
+        output(count = ret.view.recent.len(), ledgers = ret.freshness.ledgers.len(), unread = ret.freshness.unread.len()),
     )]
     pub async fn temperature(
         &self,
@@ -182,12 +199,12 @@ impl Bossman {
     /// # Errors
     ///
     /// - `bossman.invalid_page`: `limit` is 0 or too large.
-    /// - `bossman.ledger_unreadable`: a ledger could not be read.
+    /// - `bossman.ledger_unreadable`: a ledger could not be read, and parts are refused.
     #[dataset_event(
         surface = "bossman.kpi",
         access = "read",
         input(limit),
-        output(count = ret.view.kpis.len(), ledgers = ret.freshness.ledgers.len()),
+        output(count = ret.view.kpis.len(), ledgers = ret.freshness.ledgers.len(), unread = ret.freshness.unread.len()),
     )]
     pub async fn kpi(&self, ctx: &RequestContext, limit: u32) -> Result<Shown<KpisView>, BossmanError> {
         let limit = require_limit(limit)?;
@@ -199,7 +216,7 @@ impl Bossman {
     /// # Errors
     ///
     /// - `bossman.invalid_page`: `limit` is 0 or too large.
-    /// - `bossman.ledger_unreadable`: a ledger could not be read.
+    /// - `bossman.ledger_unreadable`: a ledger could not be read, and parts are refused.
     #[dataset_event(
         surface = "bossman.controls",
         access = "read",
@@ -208,7 +225,7 @@ impl Bossman {
             engaged = ret.view.engaged,
             in_force = ret.view.in_force,
             changes = ret.view.changes.len(),
-            ledgers = ret.freshness.ledgers.len(),
+            ledgers = ret.freshness.ledgers.len(), unread = ret.freshness.unread.len(),
         ),
     )]
     pub async fn controls(
@@ -231,7 +248,7 @@ impl Bossman {
         surface = "bossman.activity",
         access = "read",
         input(since_us = window.since_us, until_us = window.until_us, limit),
-        output(ledgers = ret.freshness.ledgers.len()),
+        output(ledgers = ret.freshness.ledgers.len(), unread = ret.freshness.unread.len()),
     )]
     pub async fn activity(
         &self,
@@ -256,7 +273,7 @@ impl Bossman {
     /// The ledgers that hold the scope's events, the newest `limit` (1 to [`MAX_PAGE`]): how they are, how far
     /// each was read, what each lost.
     ///
-    /// Unlike the other views it is shown when a ledger cannot be read: it says which.
+    /// It is shown also by a dashboard that refuses parts: it says which ledger cannot be read.
     ///
     /// # Errors
     ///
@@ -290,83 +307,7 @@ impl Bossman {
         Ok(shown)
     }
 
-    /// The events of the scope with their payloads, newest first, page by page.
-    ///
-    /// The order is by time of recording, then ledger, then number. A page goes on where the one before
-    /// ended, whatever was recorded since.
-    ///
-    /// # Errors
-    ///
-    /// - `bossman.invalid_window`: the filter's times leave nothing between them.
-    /// - `bossman.invalid_page`: the size is 0 or too large, or `after` is not the `next` of a page.
-    /// - `bossman.ledger_unreadable`: a ledger could not be read.
-    #[dataset_event(
-        surface = "bossman.events",
-        access = "read",
-        input(filters = filter.given(), limit = page.limit, is_first = page.after.is_none()),
-        output(count = ret.events.len(), has_more = ret.next.is_some()),
-    )]
-    pub async fn events(
-        &self,
-        ctx: &RequestContext,
-        filter: &EventFilter,
-        page: &PageRequest,
-    ) -> Result<EventPage, BossmanError> {
-        if let (Some(since_us), Some(until_us)) = (filter.since_us, filter.until_us)
-            && since_us >= until_us
-        {
-            return Err(BossmanError::InvalidWindow { since_us, until_us });
-        }
-        let limit = require_limit(page.limit)?;
-        let after = page.after.as_deref().map(str::parse::<EventPlace>).transpose();
-        let after = after.map_err(|_| BossmanError::InvalidPage { limit: page.limit })?;
-        let query = select(self.query(ctx).newest_first(), filter);
-        let query = after.map_or(query.clone(), |place| query.resume(place));
-        let read = off(move || {
-            let as_of_us = now_us();
-            let page = query.page(limit).map_err(|error| BossmanError::unreadable("the ledgers", error))?;
-            BossmanError::if_unread(&page.unread)?;
-            let entry = |stored: StoredEvent| EventEntry { hash: stored.hash(), event: stored.event };
-            let next = page.next.map(|place| place.to_string());
-            Ok(EventPage { events: page.events.into_iter().map(entry).collect(), next, as_of_us })
-        });
-        read.await
-    }
-
-    /// The events of one trace in the scope as a tree, over all ledgers.
-    ///
-    /// # Errors
-    ///
-    /// - `bossman.trace_not_found`: the scope has no event of the trace.
-    /// - `bossman.ledger_unreadable`: a ledger could not be read.
-    #[dataset_event(
-        surface = "bossman.trace",
-        access = "read",
-        input(%trace_id),
-        output(events = ret.events, is_truncated = ret.is_truncated),
-        source_refs(trace = trace_id),
-    )]
-    pub async fn trace(&self, ctx: &RequestContext, trace_id: TraceId) -> Result<Trace, BossmanError> {
-        let query = self.query(ctx).trace(trace_id);
-        let read = off(move || {
-            let page = query.page(MAX_TRACE_EVENTS);
-            let page = page.map_err(|error| BossmanError::unreadable("the ledgers", error))?;
-            BossmanError::if_unread(&page.unread)?;
-            if page.events.is_empty() {
-                return Err(BossmanError::TraceNotFound { trace_id });
-            }
-            let events = page.events.len() as u64;
-            let roots = tree::grow(page.events.iter().map(|stored| tree::node(&stored.event)).collect());
-            Ok(Trace { trace_id, events, is_truncated: page.next.is_some(), roots })
-        });
-        read.await
-    }
-
-    fn query(&self, ctx: &RequestContext) -> SetQuery {
-        self.set.scope(ctx.scope().tenant_id(), ctx.scope().env()).events()
-    }
-
-    /// A view of the context's scope, folded up to now, from all ledgers or not at all.
+    /// A view of the context's scope, folded up to now, which says what it lacks.
     async fn show<T: Send + 'static>(
         &self,
         ctx: &RequestContext,
@@ -376,7 +317,7 @@ impl Bossman {
         let read = off(move || {
             let as_of_us = now_us();
             bossman.boards.read(&bossman.set, &scope, |folded, unread| {
-                BossmanError::if_unread(unread)?;
+                bossman.may_show(unread)?;
                 Ok(bossman.shown(&scope, folded, as_of_us, view(folded, as_of_us)))
             })
         });

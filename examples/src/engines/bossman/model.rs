@@ -1,7 +1,8 @@
 //! What the dashboard is asked, and what it answers. Names of fields are stable: programs read them.
 
 use dataset_events::{
-    Access, DatasetEvent, EventId, LedgerId, LineHash, Outcome, RequestId, SourceRef, SpanId, TraceId, UserId,
+    Access, DatasetEvent, EventId, LedgerId, LineHash, Outcome, RequestId, SourceRef, SpanId, TraceId,
+    Unread, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +56,25 @@ pub struct Freshness {
     pub newest_event_us: Option<i64>,
     /// How long before `as_of_us` that was: age of the data, also when nothing happened since.
     pub age_us: Option<i64>,
+    /// Whether every ledger was read. If not, the view is a part: events may be missing from it.
+    pub is_complete: bool,
+    /// What could not be read now and may hold events of the scope.
+    pub unread: Vec<UnreadLedger>,
     /// Each ledger that holds events of the scope, by id.
     pub ledgers: Vec<LedgerHead>,
+}
+
+/// What could not be read. Files and reasons are for the operator, not for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnreadLedger {
+    /// The ledger, where its id is known.
+    pub ledger_id: Option<LedgerId>,
+}
+
+impl UnreadLedger {
+    pub(super) fn all(unread: &[Unread]) -> Vec<Self> {
+        unread.iter().map(|unread| Self { ledger_id: unread.ledger_id }).collect()
+    }
 }
 
 /// The end of a scope's stream in one ledger.
@@ -133,6 +151,10 @@ pub struct EventPage {
     pub next: Option<String>,
     /// When reading began.
     pub as_of_us: i64,
+    /// Whether every ledger was read. If not, events may be missing.
+    pub is_complete: bool,
+    /// What could not be read now and may hold events of the scope.
+    pub unread: Vec<UnreadLedger>,
 }
 
 /// One event with its payload.
@@ -153,6 +175,10 @@ pub struct Trace {
     pub events: u64,
     /// Whether there are more than [`MAX_TRACE_EVENTS`]; then the earliest recorded are shown.
     pub is_truncated: bool,
+    /// Whether every ledger was read. If not, calls may be missing.
+    pub is_complete: bool,
+    /// What could not be read now and may hold calls of the trace.
+    pub unread: Vec<UnreadLedger>,
     /// The calls whose parent is not among the events, as that of a client, by their beginning.
     pub roots: Vec<TraceNode>,
 }

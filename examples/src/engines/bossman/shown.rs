@@ -1,21 +1,28 @@
 //! What every view says besides: how far the ledgers were read, and how they are.
 
 use dataset_events::read_models::{Folded, LedgerCursor};
-use dataset_events::{LedgerId, LedgerStatus, Scope, current};
+use dataset_events::{LedgerId, LedgerStatus, Scope, Unread, current};
 
 use super::Bossman;
-use super::model::{Condition, Freshness, LedgerHead, LedgerRow, Shown};
+use super::model::{Condition, Freshness, LedgerHead, LedgerRow, Shown, UnreadLedger};
 use crate::read_models::Board;
 
 impl Bossman {
     pub(super) fn shown<T>(&self, scope: &Scope, folded: &Folded<Board>, as_of_us: i64, view: T) -> Shown<T> {
         let newest_event_us = folded.as_of();
+        let unread: &[Unread] = &folded.last_refresh().unread;
         let age_us = newest_event_us.map(|newest| as_of_us.saturating_sub(newest));
         Shown {
             tenant_id: scope.tenant_id().to_string(),
             env: scope.env().to_string(),
             as_of_us,
-            freshness: Freshness { newest_event_us, age_us, ledgers: self.heads(folded) },
+            freshness: Freshness {
+                newest_event_us,
+                age_us,
+                is_complete: unread.is_empty(),
+                unread: UnreadLedger::all(unread),
+                ledgers: self.heads(folded),
+            },
             view,
         }
     }

@@ -85,7 +85,7 @@ pub struct Usage {
     /// On what.
     pub kind: UsageKind,
     /// How much, as given; checked when it is recorded.
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     pub amount: Decimal,
     /// Who was paid.
     #[serde(default)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
 use super::BudgetError;
+use crate::exact;
 
 /// An amount of money: 0 to [`Money::MAX`], in steps of a millionth.
 ///
@@ -53,7 +54,7 @@ impl Money {
     }
 
     pub(super) fn from_stored(text: &str) -> Option<Self> {
-        Self::new(text.parse().ok()?).ok()
+        Self::new(exact::parse(text)?).ok()
     }
 }
 
@@ -72,7 +73,7 @@ impl Serialize for Money {
 
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let amount = rust_decimal::serde::str::deserialize(deserializer)?;
+        let amount = exact::deserialize(deserializer)?;
         Self::new(amount).map_err(de::Error::custom)
     }
 }
@@ -166,7 +167,7 @@ mod tests {
     fn money_in_json_is_a_string_and_checked() {
         assert_eq!(serde_json::to_string(&money("12.50").unwrap()).unwrap(), "\"12.5\"");
         assert_eq!(serde_json::from_str::<Money>("\"12.5\"").unwrap(), money("12.5").unwrap());
-        for bad in ["12.5", "\"-1\"", "\"0.0000001\"", "\"much\""] {
+        for bad in ["12.5", "\"-1\"", "\"0.0000001\"", "\"1_0\"", "\"much\""] {
             assert!(serde_json::from_str::<Money>(bad).is_err(), "{bad}");
         }
         assert_eq!(serde_json::from_str::<Currency>("\"EUR\"").unwrap(), Currency::EUR);

@@ -217,9 +217,9 @@ impl Chat {
     /// Replies to the newest text of a thread, in pieces as they are made.
     ///
     /// The gate is asked for the price of the longest reply before anything is read; what is charged is the
-    /// price of the reply that was given. The reply becomes a message of the thread, and is charged, when
-    /// its last piece was taken: a client that goes away before leaves the thread as it was. An error is the
-    /// stream's last item.
+    /// price of the reply that was made, before its first piece is given. The reply becomes a message of the
+    /// thread when its last piece was taken: a client that goes away before has paid, and leaves the thread as
+    /// it was. An error is the stream's last item.
     ///
     /// # Errors
     ///

@@ -65,7 +65,8 @@ impl Reply {
         }
     }
 
-    /// Passes the gate and makes the reply.
+    /// Passes the gate, makes the reply and charges for it: who has its first piece has paid for all, wherever
+    /// the stream is left.
     async fn think(&self) -> Result<String, ChatError> {
         let Self { chat, ctx, thread_id, .. } = self;
         let at_most = price::reply(reply::MAX_REPLY_BYTES);
@@ -76,16 +77,17 @@ impl Reply {
             state::last_user_text(db, &id).map_err(ChatError::from)
         });
         let whole = text.await?.and_then(|text| reply::reply_to(&text));
-        whole.ok_or_else(|| ChatError::NothingToReplyTo { thread_id: thread_id.clone() })
+        let whole = whole.ok_or_else(|| ChatError::NothingToReplyTo { thread_id: thread_id.clone() })?;
+        let origin = Origin { provider: Some(PROVIDER), model: Some(MODEL), tool: None };
+        let usage = Usage::new(UsageKind::ChatReply, price::reply(whole.len())).of(origin);
+        chat.controls.record_usage(ctx, &usage).await?;
+        Ok(whole)
     }
 
-    /// Keeps the reply and charges for it.
+    /// Keeps the reply.
     async fn end(&self, whole: String) -> Result<ReplyChunk, ChatError> {
         let Self { chat, ctx, thread_id, .. } = self;
-        let price = price::reply(whole.len());
         let message = chat.append(ctx, thread_id, Role::Assistant, Content::Text(whole)).await?;
-        let origin = Origin { provider: Some(PROVIDER), model: Some(MODEL), tool: None };
-        chat.controls.record_usage(ctx, &Usage::new(UsageKind::ChatReply, price).of(origin)).await?;
         Ok(ReplyChunk::Done { message_id: message.message_id })
     }
 }

@@ -52,7 +52,7 @@ impl KpiValue {
     }
 
     pub(super) fn from_stored(text: &str) -> Option<Self> {
-        Self::new(text.parse().ok()?).ok()
+        Self::new(crate::exact::parse(text)?).ok()
     }
 }
 

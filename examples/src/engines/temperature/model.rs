@@ -37,7 +37,7 @@ impl Degrees {
     }
 
     pub(super) fn from_stored(text: &str) -> Option<Self> {
-        Self::new(text.parse().ok()?)
+        Self::new(crate::exact::parse(text)?)
     }
 }
 

@@ -192,16 +192,23 @@ impl Session {
         self.failed(self.client.get(user, path).await)
     }
 
-    /// A look at the bossman, which shows nothing when a ledger cannot be read to its end; the report says where
-    /// it was changed.
+    /// A look at the bossman, which says when a ledger cannot be read to its end; the report says where it was
+    /// changed.
     async fn look(&self, user: &User, path: &str) -> Result<Option<Value>, WorkloadError> {
-        match self.client.get(user, path).await {
-            Err(ClientError::Failed { code, .. }) if code == "bossman.ledger_unreadable" => {
-                self.announce(&format!("a ledger of {}/{} cannot be read: {path}", self.tenant, self.env));
-                Ok(None)
+        let answer = self.client.get(user, path).await;
+        let is_part = match &answer {
+            Err(ClientError::Failed { code, .. }) => code == "bossman.ledger_unreadable",
+            Ok(Answer::Ok(view)) => {
+                let said = view.get("freshness").unwrap_or(view);
+                said["is_complete"] == false
             }
-            answer => Ok(self.failed(answer)?.ok()),
+            _ => false,
+        };
+        if is_part {
+            self.announce(&format!("a ledger of {}/{} cannot be read: {path}", self.tenant, self.env));
+            return Ok(answer.ok().and_then(Answer::ok));
         }
+        Ok(self.failed(answer)?.ok())
     }
 
     pub(super) async fn post(&self, user: &User, path: &str, body: &Value) -> Result<Answer, WorkloadError> {

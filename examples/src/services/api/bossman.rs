@@ -8,6 +8,7 @@ use dataset_events_service::{Ctx, Json, Path, Query, Route, RouteTable};
 use serde::Deserialize;
 
 use super::Answer;
+use crate::engines::Bossman;
 use crate::engines::bossman::{
     Activities, BossmanError, EventFilter, EventPage, LedgersView, Overview, PageRequest, Shown, Trace,
     Window,
@@ -28,12 +29,14 @@ pub(in crate::services) fn routes() -> RouteTable<Gateway> {
         .route(Route::get("/v1/bossman/traces/{trace_id}", trace).errors::<BossmanError>())
 }
 
-/// The last so many hours.
+/// The last so many hours. Everywhere `complete` refuses an answer that lacks a ledger.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Hours {
     #[serde(default = "day")]
     hours: u32,
+    #[serde(default)]
+    complete: bool,
 }
 
 fn day() -> u32 {
@@ -48,6 +51,8 @@ struct HoursAndLimit {
     hours: u32,
     #[serde(default = "fifty")]
     limit: u32,
+    #[serde(default)]
+    complete: bool,
 }
 
 /// A month, `YYYY-MM`, and the last so many hours.
@@ -57,6 +62,8 @@ struct MonthAndHours {
     month: Option<String>,
     #[serde(default = "day")]
     hours: u32,
+    #[serde(default)]
+    complete: bool,
 }
 
 /// How much of each list.
@@ -65,6 +72,15 @@ struct MonthAndHours {
 struct Limit {
     #[serde(default = "fifty")]
     limit: u32,
+    #[serde(default)]
+    complete: bool,
+}
+
+impl Gateway {
+    /// The bossman, which refuses an answer that lacks a ledger or says what it lacks.
+    fn bossman(&self, is_complete: bool) -> Bossman {
+        self.bossman.clone().refusing_parts(is_complete)
+    }
 }
 
 fn last(hours: u32) -> Window {
@@ -73,7 +89,7 @@ fn last(hours: u32) -> Window {
 }
 
 async fn overview(State(gateway): State<Gateway>, ctx: Ctx, Query(query): Query<Hours>) -> Answer<Overview> {
-    Ok(Json(gateway.bossman.overview(&ctx, last(query.hours)).await?))
+    Ok(Json(gateway.bossman(query.complete).overview(&ctx, last(query.hours)).await?))
 }
 
 async fn budget(
@@ -81,7 +97,7 @@ async fn budget(
     ctx: Ctx,
     Query(query): Query<MonthAndHours>,
 ) -> Answer<Shown<BudgetView>> {
-    Ok(Json(gateway.bossman.budget(&ctx, query.month.as_deref(), last(query.hours)).await?))
+    Ok(Json(gateway.bossman(query.complete).budget(&ctx, query.month.as_deref(), last(query.hours)).await?))
 }
 
 async fn temperature(
@@ -89,7 +105,7 @@ async fn temperature(
     ctx: Ctx,
     Query(query): Query<HoursAndLimit>,
 ) -> Answer<Shown<TemperatureView>> {
-    Ok(Json(gateway.bossman.temperature(&ctx, last(query.hours), query.limit).await?))
+    Ok(Json(gateway.bossman(query.complete).temperature(&ctx, last(query.hours), query.limit).await?))
 }
 
 async fn kpi(
@@ -97,7 +113,7 @@ async fn kpi(
     ctx: Ctx,
     Query(query): Query<Limit>,
 ) -> Answer<Shown<KpisView>> {
-    Ok(Json(gateway.bossman.kpi(&ctx, query.limit).await?))
+    Ok(Json(gateway.bossman(query.complete).kpi(&ctx, query.limit).await?))
 }
 
 async fn controls(
@@ -105,7 +121,7 @@ async fn controls(
     ctx: Ctx,
     Query(query): Query<Limit>,
 ) -> Answer<Shown<ControlsView>> {
-    Ok(Json(gateway.bossman.controls(&ctx, query.limit).await?))
+    Ok(Json(gateway.bossman(query.complete).controls(&ctx, query.limit).await?))
 }
 
 async fn activity(
@@ -113,7 +129,7 @@ async fn activity(
     ctx: Ctx,
     Query(query): Query<HoursAndLimit>,
 ) -> Answer<Shown<Activities>> {
-    Ok(Json(gateway.bossman.activity(&ctx, last(query.hours), query.limit).await?))
+    Ok(Json(gateway.bossman(query.complete).activity(&ctx, last(query.hours), query.limit).await?))
 }
 
 async fn ledgers(
@@ -121,7 +137,7 @@ async fn ledgers(
     ctx: Ctx,
     Query(query): Query<Limit>,
 ) -> Answer<Shown<LedgersView>> {
-    Ok(Json(gateway.bossman.ledgers(&ctx, query.limit).await?))
+    Ok(Json(gateway.bossman(query.complete).ledgers(&ctx, query.limit).await?))
 }
 
 /// The filter and the page in one query; written out because a query has no nested values.
@@ -139,6 +155,8 @@ struct Asked {
     #[serde(default = "fifty")]
     limit: u32,
     after: Option<String>,
+    #[serde(default)]
+    complete: bool,
 }
 
 fn fifty() -> u32 {
@@ -146,12 +164,35 @@ fn fifty() -> u32 {
 }
 
 async fn events(State(gateway): State<Gateway>, ctx: Ctx, Query(asked): Query<Asked>) -> Answer<EventPage> {
-    let Asked { surface, outcome, code, user_id, request_id, trace_id, since_us, until_us, limit, after } =
-        asked;
+    let Asked {
+        surface,
+        outcome,
+        code,
+        user_id,
+        request_id,
+        trace_id,
+        since_us,
+        until_us,
+        limit,
+        after,
+        complete,
+    } = asked;
     let filter = EventFilter { surface, outcome, code, user_id, request_id, trace_id, since_us, until_us };
-    Ok(Json(gateway.bossman.events(&ctx, &filter, &PageRequest { limit, after }).await?))
+    Ok(Json(gateway.bossman(complete).events(&ctx, &filter, &PageRequest { limit, after }).await?))
 }
 
-async fn trace(State(gateway): State<Gateway>, ctx: Ctx, Path(trace_id): Path<TraceId>) -> Answer<Trace> {
-    Ok(Json(gateway.bossman.trace(&ctx, trace_id).await?))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Complete {
+    #[serde(default)]
+    complete: bool,
+}
+
+async fn trace(
+    State(gateway): State<Gateway>,
+    ctx: Ctx,
+    Path(trace_id): Path<TraceId>,
+    Query(query): Query<Complete>,
+) -> Answer<Trace> {
+    Ok(Json(gateway.bossman(query.complete).trace(&ctx, trace_id).await?))
 }

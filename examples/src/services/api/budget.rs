@@ -19,7 +19,7 @@ pub(in crate::services) fn routes() -> RouteTable<Engines> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetPolicy {
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     limit: Decimal,
     currency: Currency,
 }

@@ -41,9 +41,9 @@ async fn define(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetCorridor {
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     low: Decimal,
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     high: Decimal,
     guards: Option<Target>,
     weight: u32,
@@ -62,7 +62,7 @@ async fn set_corridor(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     value: Decimal,
     at_us: i64,
 }

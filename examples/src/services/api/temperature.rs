@@ -22,9 +22,9 @@ pub(in crate::services) fn routes() -> RouteTable<Engines> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetBounds {
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     floor: Decimal,
-    #[serde(with = "rust_decimal::serde::str")]
+    #[serde(with = "crate::exact")]
     ceiling: Decimal,
     guards: Target,
     expected_version: Option<u64>,

@@ -46,6 +46,35 @@ fn a_model_that_keeps_the_last_one_applied_breaks_the_law() {
 }
 
 #[test]
+fn models_folded_together_are_what_each_is_alone_and_their_snapshot_is_of_these() {
+    let mut random = Random::new();
+    let (root, snapshots) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut ledgers = three(root.path());
+    for ledger in &mut ledgers {
+        // Reading is among it, which the heads select and the others do not.
+        ledger.write_random(&mut random, &[scope("acme")], 200, HOUR_US);
+    }
+    let (set, store) = (of_root(root.path()), SnapshotStore::open(snapshots.path()).unwrap());
+    let acme = prod(&set, "acme");
+    let mut together = Folded::open(&acme, (Activity, LedgerHeads, spend()), &store).unwrap();
+    assert_eq!(together.last_refresh().new_events, 600, "each event is read once");
+    let alone = [
+        text(&Folded::in_memory(&acme, Activity).unwrap()),
+        text(&Folded::in_memory(&acme, LedgerHeads).unwrap()),
+        text(&Folded::in_memory(&acme, spend()).unwrap()),
+    ];
+    assert_eq!(text(&together), format!("[{}]", alone.join(",")));
+    assert!(together.save().is_saved);
+    let again = Folded::open(&acme, (Activity, LedgerHeads, spend()), &store).unwrap();
+    assert_eq!((again.start(), text(&again)), (&Start::Snapshot, text(&together)));
+    // Another set of models, or another config of one, has another file.
+    let other = Totals::of("chat.*", Field::Input("cost".into()));
+    let other = Folded::open(&acme, (Activity, LedgerHeads, other), &store).unwrap();
+    assert_eq!(other.start(), &Start::Zero);
+    assert_eq!(Folded::open(&acme, (LedgerHeads, Activity), &store).unwrap().start(), &Start::Zero);
+}
+
+#[test]
 fn rebuilt_from_zero_equals_live_after_many_refreshes() {
     fn check<M: ReadModel>(model: fn() -> M, random: &mut Random) {
         let (root, snapshots) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -62,6 +62,7 @@ macro_rules! for_every_model {
         $check(by_sensor, $($argument),*);
         $check(spend, $($argument),*);
         $check(|| LedgerHeads, $($argument),*);
+        $check(|| (Activity, LedgerHeads, spend(), Failures), $($argument),*);
     };
 }
 use for_every_model;

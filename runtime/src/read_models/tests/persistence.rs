@@ -230,7 +230,7 @@ fn no_tenant_is_in_another_ones_files_or_state() {
     for folder in folders {
         let mut found = Vec::new();
         let files = files_below(&folder);
-        assert_eq!(files.len(), 6);
+        assert_eq!(files.len(), 7);
         for file in files {
             let name = file.strip_prefix(snapshots.path()).unwrap().to_string_lossy().into_owned();
             let contents = fs::read_to_string(&file).unwrap();
