@@ -11,11 +11,15 @@ use reqwest::redirect::Policy;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
+#[path = "watch/mod.rs"]
+mod watch;
+
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Services {
-    _root: tempfile::TempDir,
+    watch: watch::Watch,
+    root: tempfile::TempDir,
     issuer: Issuer,
     engines: Running,
     gateway: Running,
@@ -37,7 +41,8 @@ impl Services {
         let gateway = GatewayConfig { service, users, engines_url, requests_per_second };
         let gateway = start(&Start::Gateway(gateway)).await.expect("start the gateway");
         let http = reqwest::Client::builder().redirect(Policy::none()).build().expect("a client");
-        Self { _root: root, issuer, engines, gateway, http }
+        let watch = watch::Watch::of_services(root.path());
+        Self { watch, root, issuer, engines, gateway, http }
     }
 
     fn token(&self, tenant: &str) -> String {
@@ -45,6 +50,7 @@ impl Services {
     }
 
     async fn get(&self, path: &str, token: &str) -> (StatusCode, String) {
+        self.watch.refresh_all();
         let url = format!("{}{path}", self.gateway.url());
         let answer = self.http.get(url).bearer_auth(token).send().await.expect("an answer");
         (answer.status(), answer.text().await.expect("a body"))
@@ -59,9 +65,12 @@ impl Services {
         events.iter().map(|stored| stored.expect("read an event").event).collect()
     }
 
-    async fn end(self) {
+    /// Ends both, holds what they left against folds from zero, and answers how many scopes left a board.
+    async fn end(self) -> usize {
         self.gateway.end().await.expect("end the gateway");
         self.engines.end().await.expect("end the engines");
+        drop(self.watch);
+        watch::assert_left_is_rebuilt(self.root.path())
     }
 }
 
@@ -108,7 +117,7 @@ async fn pages_of_the_engines_are_served_audited_and_of_one_tenant() {
     let answer = asked.send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.text().await.expect("a body").contains("acme"));
-    services.end().await;
+    assert!(services.end().await > 0, "the panels had boards folded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,5 +132,5 @@ async fn the_rate_limit_holds_for_the_dashboard_and_each_refusal_counts() {
     assert_eq!(services.events("acme", "ledger.read").len(), served, "what was refused read nothing");
     let requests = services.events("acme", "http.request");
     assert_eq!(requests.iter().filter(|request| request.outcome == Outcome::Ok).count(), served);
-    services.end().await;
+    assert_eq!(services.end().await, 0, "nobody asked for a panel");
 }

@@ -1,5 +1,5 @@
-//! Three replicas of the engines behind a balancer, one of which is killed: what the bossman shows is a fold of
-//! all their ledgers.
+//! Three replicas of the engines behind a balancer, one of which is killed: what bossman and dashboard show is a fold
+//! of all their ledgers.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,15 +14,20 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dataset_events::read_models::Folded;
+use dataset_events::read_models::{Activity, Folded, Window as DashboardWindow};
 use dataset_events::{Env, LedgerSet, TenantId};
+use dataset_events_examples::panels::BudgetPanel;
 use dataset_events_examples::read_models::{Board, BoardState, Window};
 use dataset_events_examples::services::{
     Ended, GatewayConfig, Issuer, Secret, ServiceConfig, Start, Started, ledgers_of, start,
 };
+use dataset_events_service::dashboard::render_panel;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+#[path = "watch/mod.rs"]
+mod watch;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -146,8 +151,38 @@ fn settled(rows: &Value) -> Vec<Value> {
     rows.filter(|row| row["surface"] != "http.request").cloned().collect()
 }
 
-/// Budget and overview of the bossman are those of the fold; answers what was spent.
+/// Budget and overview of the dashboard are those of a fold from zero.
+async fn assert_dashboard(client: &Client, root: &Path) {
+    let budget = client.get("/dashboard/api/panels/budget?window=day").await;
+    let overview = client.get("/dashboard/api/overview?window=day").await;
+    let set = LedgerSet::options().root(ledgers_of(root)).open();
+    let scope = set.scope(&TenantId::new("acme").expect("a tenant"), &Env::new("prod").expect("an env"));
+    let end_us = |answer: &Value| answer["now_us"].as_i64().expect("a time") + 1;
+    let rendered =
+        render_panel(&BudgetPanel, &scope, DashboardWindow::Day, end_us(&budget)).expect("rendered");
+    assert_eq!(rendered.unread, []);
+    assert_eq!(budget["unread"], json!([]));
+    assert_eq!(budget["blocks"], serde_json::to_value(&rendered.blocks).expect("blocks are JSON"));
+    assert!(budget["blocks"].to_string().contains("mill_3"), "{budget}");
+
+    let activity = Folded::in_memory(&scope, Activity).expect("fold");
+    assert_eq!(activity.last_refresh().unread, []);
+    let counted = activity.state().window(DashboardWindow::Day, end_us(&overview)).total.by_surface;
+    let mut counts = BTreeMap::new();
+    for row in settled(&overview["by_surface"]) {
+        let surface = row["surface"].as_str().expect("a name").to_owned();
+        counts.insert(surface, (row["events"].as_u64(), row["failures"].as_u64()));
+    }
+    let expected = counted.into_iter().filter(|(surface, _)| surface != "http.request");
+    let expected = expected.map(|(surface, row)| (surface, (Some(row.events), Some(row.failures))));
+    assert_eq!(counts, expected.collect());
+    assert!(counts.contains_key("budget.record_usage"), "{counts:?}");
+    assert_eq!(overview["unread"], json!([]));
+}
+
+/// Budget and overview of the bossman are those of the fold, and those of the dashboard; answers what was spent.
 async fn assert_folded(client: &Client, root: &Path, ledgers: usize) -> (Value, u64) {
+    assert_dashboard(client, root).await;
     let shown = client.get("/v1/bossman/budget?hours=24").await;
     let overview = client.get("/v1/bossman/overview?hours=24").await;
     let (state, found) = fold(root);
@@ -201,6 +236,7 @@ async fn budget_and_overview_are_a_fold_of_all_ledgers_though_a_replica_was_kill
     let token = issuer.token("acme", "prod", "ops_1", HOUR).expect("a token");
     let client = Client { http: reqwest::Client::new(), url: gateway.url(), token };
 
+    let watch = watch::Watch::of_services(root.path());
     let policy = json!({"limit": "10", "currency": "EUR"});
     client.send(reqwest::Method::PUT, "/v1/budget/policy", policy).await;
     client.spend(0, 30).await;
@@ -208,6 +244,7 @@ async fn budget_and_overview_are_a_fold_of_all_ledgers_though_a_replica_was_kill
     assert!(served.len() == 3 && served.values().all(|requests| *requests > 5), "{served:?}");
     let killed = replicas.remove(0);
     let killed_ledger = killed.started.ledger_id;
+    watch.refresh_all();
     killed.kill().await;
     client.spend(30, 60).await;
     let summary = client.get("/v1/budget/summary").await;
@@ -253,4 +290,6 @@ async fn budget_and_overview_are_a_fold_of_all_ledgers_though_a_replica_was_kill
     }
     gateway.end().await.expect("end the gateway");
     balancing.abort();
+    drop(watch);
+    assert_eq!(watch::assert_left_is_rebuilt(root.path()), 1, "what the gateway left of the one tenant");
 }

@@ -64,14 +64,6 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.watch.finish();
-        }
-    }
-}
-
 /// What an event says was changed: the field, its value before and after.
 pub(crate) fn changes(event: &DatasetEvent) -> Vec<(String, Value, Value)> {
     let value = |raw: &serde_json::value::RawValue| serde_json::from_str(raw.get()).expect("JSON");

@@ -22,5 +22,6 @@ mod script;
 mod strategy_lock;
 mod temperature;
 mod vector;
+#[path = "../watch/mod.rs"]
 mod watch;
 mod workload;

@@ -53,6 +53,7 @@ impl Job {
         let output = self.attempt();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
+        self.assert_rebuilt();
         (output, self.report())
     }
 
@@ -125,6 +126,13 @@ impl Job {
             let verdict = verify(&ledger, &VerifyOptions::new()).expect("read the ledger");
             assert!(verdict.is_verified(), "{verdict}");
         }
+        crate::watch::assert_left_is_rebuilt(&self.path("var"));
+    }
+
+    /// What the gateway left of its views is what folding from zero gives.
+    pub(crate) fn assert_rebuilt(&self) {
+        let boards = crate::watch::assert_left_is_rebuilt(&self.path("var"));
+        assert!(boards > 0, "the job looks at the bossman of its scopes");
     }
 
     /// The events `http.request` of both services, whatever their scope.

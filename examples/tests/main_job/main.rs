@@ -5,3 +5,5 @@ mod job;
 mod killed;
 mod report;
 mod routes;
+#[path = "../watch/mod.rs"]
+mod watch;

@@ -12,15 +12,19 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::watch::Watch;
+
 /// Any free port of this machine.
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long anything may take that is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Whatever a test has them write, the read models must be what a fold from zero gives: that is asserted when it ends.
 pub(crate) struct Services {
     pub(crate) issuer: Issuer,
     pub(crate) engines: Running,
     pub(crate) gateway: Running,
+    pub(crate) watch: Watch,
     pub(crate) root: TempDir,
 }
 
@@ -44,7 +48,8 @@ impl Services {
         let engines_url = engines.url();
         let gateway = GatewayConfig { service, users, engines_url, requests_per_second: 1_000 };
         let gateway = start(&Start::Gateway(gateway)).await.expect("start the gateway");
-        Self { issuer, engines, gateway, root }
+        let watch = Watch::of_services(root.path());
+        Self { issuer, engines, gateway, watch, root }
     }
 
     /// A request with a JSON body as bytes: nothing on the way makes another path of it.
@@ -59,6 +64,7 @@ impl Services {
 
     /// Sends a request to the gateway and leaves the connection open.
     pub(crate) async fn begin(&self, request: &str) -> TcpStream {
+        self.watch.refresh_all();
         let mut stream = TcpStream::connect(self.gateway.started().listening).await.expect("connect");
         stream.write_all(request.as_bytes()).await.expect("send");
         stream

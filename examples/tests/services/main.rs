@@ -4,3 +4,5 @@ mod common;
 mod forward;
 mod left;
 mod ready;
+#[path = "../watch/mod.rs"]
+mod watch;

@@ -12,3 +12,4 @@ mod paging;
 mod panels;
 mod session;
 mod stage;
+mod watch;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::over_http::{ENV, NamedScope, TestTokens};
+use crate::watch::Watch;
 
 pub(crate) const EMPTY: Code = Code::new("orders.empty").status(422);
 pub(crate) const BASE: &str = "/internal/dash";
@@ -40,6 +41,7 @@ pub(crate) struct Stage {
     pub(crate) root: TempDir,
     pub(crate) orders: Ledger,
     pub(crate) payments: Ledger,
+    watch: Watch,
     pub(crate) expired: Expiring,
     pub(crate) dashboard: Dashboard,
     pub(crate) client: Client,
@@ -70,7 +72,8 @@ impl Stage {
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = Client::builder().redirect(Policy::none()).build().unwrap();
-        Self { root, orders, payments, expired, dashboard, client, addr }
+        let watch = Watch::new([&orders, &payments]);
+        Self { watch, root, orders, payments, expired, dashboard, client, addr }
     }
 
     /// Events of a tenant: in `orders` one call with a child in `payments` in the same trace, then a failure.
@@ -94,6 +97,7 @@ impl Stage {
     pub(crate) fn flush(&self) {
         self.orders.flush().unwrap();
         self.payments.flush().unwrap();
+        self.watch.refresh();
     }
 
     /// All events of a tenant in both ledgers, by time, as the ledgers give them.
