@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dataset_events::read_models::{Folded, ReadModel as _, SnapshotStore, Start};
+use dataset_events::read_models::{Folded, ReadModel as _, SnapshotStore, Start, assert_rebuilt};
 use dataset_events::{Env, Ledger, LedgerSet, Scope, SetScope, TenantId};
 use dataset_events_examples::read_models::{Board, BoardState};
 use dataset_events_examples::services::{ledgers_of, snapshots_of};
@@ -33,11 +33,11 @@ fn name(scope: &Scope) -> String {
     format!("{}/{}", scope.tenant_id(), scope.env())
 }
 
-/// The scopes of tenants, each with its number of events.
-fn scopes(set: &LedgerSet) -> Vec<(SetScope, u64)> {
+/// The scopes of tenants.
+fn scopes(set: &LedgerSet) -> Vec<SetScope> {
     let operator = set.unrecorded_operator();
     let scopes = operator.scopes().scopes.into_iter().filter(|(scope, _)| !scope.is_system());
-    scopes.map(|(scope, events)| (operator.scope(&scope), events)).collect()
+    scopes.map(|(scope, _)| operator.scope(&scope)).collect()
 }
 
 impl Watch {
@@ -84,7 +84,7 @@ impl Watch {
     /// Begins to follow every scope that there is by now, and folds what is new.
     pub(crate) fn refresh_all(&self) {
         self.refresh();
-        for (scope, _) in scopes(&self.set) {
+        for scope in scopes(&self.set) {
             self.live().entry(name(scope.scope())).or_insert_with(|| self.open(&scope));
         }
     }
@@ -97,7 +97,7 @@ impl Watch {
             let _ = own.flush();
         }
         let until = Instant::now() + PATIENCE;
-        for (scope, _) in scopes(&self.set) {
+        for scope in scopes(&self.set) {
             // Of services that go on, both are taken at the same cursors.
             let zero = loop {
                 self.refresh();
@@ -148,14 +148,5 @@ impl Drop for Watch {
 pub(crate) fn assert_left_is_rebuilt(root: &Path) -> usize {
     let set = LedgerSet::options().root(ledgers_of(root)).open();
     let store = SnapshotStore::open(snapshots_of(root)).expect("open the directory of snapshots");
-    let mut with_snapshot = 0;
-    for (scope, events) in scopes(&set) {
-        let left = Folded::open(&scope, Board, &store).expect("fold");
-        let zero = Folded::in_memory(&scope, Board).expect("fold from zero");
-        assert_eq!((zero.last_refresh().unread.len(), zero.snapshot().events), (0, events), "{scope:?}");
-        assert_eq!(json(left.state()), json(zero.state()), "{scope:?}");
-        assert!(!matches!(left.start(), Start::Refused { .. }), "{scope:?}: {:?}", left.start());
-        with_snapshot += usize::from(left.start() == &Start::Snapshot);
-    }
-    with_snapshot
+    assert_rebuilt(|| Board, &set, &store)
 }

@@ -35,6 +35,7 @@ mod interleaving;
 mod latency;
 mod latest;
 mod latest_outputs;
+mod rebuilt;
 mod sketch;
 mod snapshot;
 mod store;
@@ -63,6 +64,7 @@ pub use interleaving::assert_interleaving_invariant;
 pub use latency::{Latency, SurfaceLatency, SurfaceSketches};
 pub use latest::{Latest, LatestByKey, LatestN};
 pub use latest_outputs::{LatestOutput, LatestOutputs};
+pub use rebuilt::assert_rebuilt;
 pub use sketch::LatencySketch;
 pub use snapshot::{LedgerCursor, Snapshot};
 pub use store::SnapshotStore;
@@ -75,7 +77,8 @@ pub use windows::{Bucket, Step, Window, Windowed, WindowedTotal};
 /// **The law:** events of one ledger come in the order of their sequence numbers, each exactly once; those
 /// of different ledgers interleave in any way; the state must be the same for every interleaving. Counters,
 /// sums and maxima obey it. "The last one applied" does not: keep a [`Latest`], where the greatest
-/// [`EventPlace`] wins. [`assert_interleaving_invariant`] holds a model to the law.
+/// [`EventPlace`] wins. [`assert_interleaving_invariant`] holds a model to the law, [`assert_rebuilt`] what a
+/// program left of its states to a fold from zero.
 ///
 /// `apply` must not panic, must not look at clocks or anything else outside, and should cost the same
 /// however large the state is. A state's serialised form must be the same for equal states: maps are sorted

@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use dataset_events::read_models::{Folded, SnapshotStore, Start};
+use dataset_events::read_models::{SnapshotStore, assert_rebuilt};
 use dataset_events::{DatasetEvent, LedgerSet, VerifyOptions, verify};
 use dataset_events_examples::read_models::Board;
 use dataset_events_examples::services::{
-    GatewayConfig, Patience, Running, Secret, ServiceConfig, Start as Service, ledgers_of, snapshots_of,
-    start_with,
+    GatewayConfig, Patience, Running, Secret, ServiceConfig, Start, ledgers_of, snapshots_of, start_with,
 };
 use dataset_events_tests::log::Log;
 use reqwest::Method;
@@ -98,14 +97,14 @@ impl World {
             service_secret: secret.clone(),
         };
         let engines =
-            start_with(&Service::Engines(service.clone()), patience).await.expect("the engines start");
+            start_with(&Start::Engines(service.clone()), patience).await.expect("the engines start");
         let gateway = GatewayConfig {
             service,
             users: issuer.user_keys(),
             engines_url: engines.url(),
             requests_per_second: NO_LIMIT,
         };
-        let gateway = start_with(&Service::Gateway(gateway), patience).await.expect("the gateway starts");
+        let gateway = start_with(&Start::Gateway(gateway), patience).await.expect("the gateway starts");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { issuer, secret, engines, gateway, http, root }
     }
@@ -155,15 +154,7 @@ impl World {
 fn assert_left_is_rebuilt(root: &Path) {
     let set = LedgerSet::options().root(ledgers_of(root)).open();
     let store = SnapshotStore::open(snapshots_of(root)).expect("the directory of snapshots");
-    let operator = set.unrecorded_operator();
-    for (scope, events) in operator.scopes().scopes.into_iter().filter(|(scope, _)| !scope.is_system()) {
-        let reader = operator.scope(&scope);
-        let left = Folded::open(&reader, Board, &store).expect("folded");
-        let zero = Folded::in_memory(&reader, Board).expect("folded");
-        assert_eq!((zero.snapshot().events, &zero.last_refresh().unread), (events, &vec![]), "{scope:?}");
-        assert_eq!(left.state(), zero.state(), "{scope:?}");
-        assert!(!matches!(left.start(), Start::Refused { .. }), "{scope:?}: {:?}", left.start());
-    }
+    assert_rebuilt(|| Board, &set, &store);
 }
 
 /// What both services left behind.

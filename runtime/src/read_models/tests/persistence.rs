@@ -273,3 +273,44 @@ fn snapshots_are_written_after_so_many_events_and_readable_by_their_owner_alone(
     drop(Folded::open(&prod(&set, "acme"), Counting::<1>(""), &store).unwrap());
     assert_eq!((old.exists(), young.exists()), (false, true));
 }
+
+#[test]
+fn what_is_left_of_every_scope_is_held_to_a_fold_from_zero() {
+    let mut random = Random::new();
+    let (root, snapshots) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut ledgers = three(root.path());
+    for ledger in &mut ledgers {
+        ledger.write_random(&mut random, &[scope("acme"), scope("globex")], 60, 1_000_000);
+    }
+    let (set, store) = (of_root(root.path()), SnapshotStore::open(snapshots.path()).unwrap());
+    assert_eq!(assert_rebuilt(|| Activity, &set, &store), 0, "nothing was saved");
+    assert!(Folded::open(&prod(&set, "acme"), Activity, &store).unwrap().save().is_saved);
+    ledgers[0].write_random(&mut random, &[scope("acme")], 20, 1_000_000);
+    assert_eq!(assert_rebuilt(|| Activity, &set, &store), 1, "folded on from where it was saved");
+}
+
+/// Counts in steps that are not in its config: a snapshot of other steps passes for its own.
+struct Stepping(u64);
+
+impl ReadModel for Stepping {
+    type State = u64;
+    const NAME: &'static str = "stepping";
+    const VERSION: u32 = 1;
+
+    fn apply(&self, state: &mut u64, _event: &DatasetEvent) {
+        *state += self.0;
+    }
+}
+
+#[test]
+#[should_panic(expected = "its snapshot against a fold from zero")]
+fn a_snapshot_that_is_not_what_its_events_fold_to_is_told() {
+    let mut random = Random::new();
+    let (root, snapshots) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for ledger in &mut three(root.path()) {
+        ledger.write_random(&mut random, &[scope("acme")], 10, 1_000_000);
+    }
+    let (set, store) = (of_root(root.path()), SnapshotStore::open(snapshots.path()).unwrap());
+    assert!(Folded::open(&prod(&set, "acme"), Stepping(2), &store).unwrap().save().is_saved);
+    assert_rebuilt(|| Stepping(1), &set, &store);
+}
