@@ -223,26 +223,35 @@ pub fn only_ledger(root: &Path) -> PathBuf {
     found[0].clone()
 }
 
+/// Every file below a directory.
+///
+/// # Panics
+///
+/// When a folder cannot be listed.
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("list {}: {error}", folder.display()))
+        {
+            let path = entry.unwrap_or_else(|error| panic!("list {}: {error}", folder.display())).path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
 /// The SHA-256 of every file below a directory but the lock, by path.
 ///
 /// # Panics
 ///
 /// When something there cannot be read.
 pub fn file_hashes(directory: &Path) -> BTreeMap<PathBuf, String> {
-    let mut hashes = BTreeMap::new();
-    let mut folders = vec![directory.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in
-            fs::read_dir(&folder).unwrap_or_else(|error| panic!("list {}: {error}", folder.display()))
-        {
-            let path = entry.expect("an entry of the ledger").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != "lock") {
-                let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                hashes.insert(path, hex(&Sha256::digest(bytes)));
-            }
-        }
-    }
-    hashes
+    let files = files_below(directory).into_iter();
+    let files = files.filter(|path| path.file_name().is_some_and(|name| name != "lock"));
+    let hashes = files.map(|path| {
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, hex(&Sha256::digest(bytes)))
+    });
+    hashes.collect()
 }

@@ -1,8 +1,6 @@
 //! A process that folds is killed between the fold and its snapshot, and at random instants of both; the next start
 //! is what folding everything from zero gives.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -11,6 +9,7 @@ use dataset_events::read_models::{Folded, SnapshotStore, Start};
 use dataset_events::{Code, Env, Ledger, LedgerSet, SetScope, TenantId};
 use dataset_events_tests::child::{Running, Said};
 use dataset_events_tests::folded::models;
+use dataset_events_tests::log::file_hashes;
 use dataset_events_tests::seed::{self, Numbers};
 use tempfile::TempDir;
 
@@ -79,23 +78,6 @@ impl Stage {
     }
 }
 
-/// Each file below a directory with its bytes.
-fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let (mut files, mut folders) = (BTreeMap::new(), vec![directory.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let bytes = std::fs::read(&path).unwrap();
-                files.insert(path, bytes);
-            }
-        }
-    }
-    files
-}
-
 #[test]
 fn a_process_killed_between_fold_and_snapshot_is_equal_at_its_next_start() {
     let mut stage = Stage::new();
@@ -110,13 +92,13 @@ fn a_process_killed_between_fold_and_snapshot_is_equal_at_its_next_start() {
                 assert_eq!(said.recv().unwrap(), Said::Else(answer));
             }
         }
-        let before = files(stage.snapshots.path());
+        let before = file_hashes(stage.snapshots.path());
         assert_eq!(before.len(), usize::from(has_older));
         stage.write(200);
         child.tell("fold");
         assert_eq!(said.recv().unwrap(), Said::Else(format!("folded {}", stage.events)));
         child.kill();
-        assert_eq!(files(stage.snapshots.path()), before, "what it folded last is in no snapshot");
+        assert_eq!(file_hashes(stage.snapshots.path()), before, "what it folded last is in no snapshot");
         assert_eq!(stage.assert_equal_to_zero(), start);
         stage.write(50);
         assert_eq!(stage.assert_equal_to_zero(), start);

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use dataset_events::LedgerSet;
 use dataset_events::testing::isolation::{IsolationTenant, Observed};
 use dataset_events::testing::isolation_contract;
-use dataset_events::{Env, LedgerSet, TenantId};
 use dataset_events_examples::services::{ledgers_of, snapshots_of};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::services_common::{Answer, World};
+use super::services_common::{Answer, World, observed};
 
 const TENANTS: usize = 50;
 const ROUNDS: usize = 2;
@@ -130,12 +130,7 @@ async fn exercise(world: &World, tenant: &IsolationTenant) -> Observed {
     flushed.await.expect("not cancelled").expect("flush");
     tenant.views().await;
     tenant.refused().await;
-    tenant.observed.into_iter().fold(Observed::new(), |observed, (what, answer)| {
-        let headers = format!("{:?}", answer.headers);
-        observed
-            .saw(format!("the body of {what}"), answer.body)
-            .saw(format!("the headers of {what}"), headers)
-    })
+    observed(tenant.observed)
 }
 
 /// Every canary in some bytes: 36 letters and digits that begin with `cnry`.
@@ -150,12 +145,9 @@ fn no_view_and_no_snapshot_of_the_bossman_has_a_canary_of_another_tenant() {
     let runtime = runtime.expect("a runtime");
     let world = Arc::new(runtime.block_on(World::start()));
     let owners = Mutex::new(BTreeMap::new());
-    let env = Mutex::new(None);
     let report = isolation_contract!(
         exercise: |tenant| {
-            let (name, canary) = (tenant.tenant_id.to_string(), tenant.canary.to_ascii_lowercase());
-            owners.lock().expect("not poisoned").insert(name, canary);
-            *env.lock().expect("not poisoned") = Some(tenant.env.clone());
+            owners.lock().expect("not poisoned").insert(tenant.tenant_id.to_string(), tenant.clone());
             runtime.block_on(exercise(&world, tenant))
         },
         tenants: TENANTS,
@@ -181,8 +173,9 @@ fn no_view_and_no_snapshot_of_the_bossman_has_a_canary_of_another_tenant() {
         let file: Value = serde_json::from_slice(body).expect("a snapshot is JSON");
         let tenant = file["tenant_id"].as_str().expect("a tenant").to_owned();
         let own = owners.get(&tenant).unwrap_or_else(|| panic!("{} is of {tenant}", path.display()));
+        let own = own.canary.to_ascii_lowercase();
         let found = canaries(&bytes);
-        assert!(found.iter().all(|found| found == own), "{} of {tenant} has {found:?}", path.display());
+        assert!(found.iter().all(|found| *found == own), "{} of {tenant} has {found:?}", path.display());
         if !found.is_empty() {
             with_own.insert(tenant);
         }
@@ -193,10 +186,8 @@ fn no_view_and_no_snapshot_of_the_bossman_has_a_canary_of_another_tenant() {
     // Nor has the index that another reader builds of the same ledgers.
     let indexes = tempfile::tempdir().expect("a directory");
     let set = LedgerSet::options().root(ledgers_of(recorded.root())).index_directory(indexes.path()).open();
-    let env: Env = env.into_inner().expect("not poisoned").expect("the env of all tenants");
-    for tenant in owners.keys() {
-        let count = set.scope(&TenantId::new(tenant).expect("a tenant"), &env).events().count();
-        let count = count.expect("counted");
+    for (tenant, IsolationTenant { tenant_id, env, .. }) in &owners {
+        let count = set.scope(tenant_id, env).events().count().expect("counted");
         assert!(count.unread.is_empty(), "{count:?}");
         // Each request of each round left one in the gateway's ledger, most of them one in the engines' too.
         assert!(count.events > 2 * ROUNDS as u64 * 20, "{tenant} has events to index: {count:?}");

@@ -8,7 +8,7 @@ use dataset_events::testing::isolation_contract;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::services_common::{Answer, World};
+use super::services_common::{Answer, World, observed};
 
 /// Says to a process that it is the one whose output is looked at.
 const CHILD: &str = "DATASET_EVENTS_ISOLATION_CHILD";
@@ -131,12 +131,7 @@ async fn exercise(world: &World, tenant: &IsolationTenant) -> Observed {
     exercise.engines().await;
     exercise.refused().await;
     exercise.dashboard().await;
-    exercise.observed.into_iter().fold(Observed::new(), |observed, (what, answer)| {
-        let headers = format!("{:?}", answer.headers);
-        observed
-            .saw(format!("the body of {what}"), answer.body)
-            .saw(format!("the headers of {what}"), headers)
-    })
+    observed(exercise.observed)
 }
 
 fn run_contract() {

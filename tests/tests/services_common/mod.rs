@@ -9,12 +9,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use dataset_events::read_models::{SnapshotStore, assert_rebuilt};
+use dataset_events::testing::isolation::Observed;
 use dataset_events::{DatasetEvent, LedgerSet, VerifyOptions, verify};
 use dataset_events_examples::read_models::Board;
 use dataset_events_examples::services::{
     GatewayConfig, Patience, Running, Secret, ServiceConfig, Start, ledgers_of, snapshots_of, start_with,
 };
-use dataset_events_tests::log::Log;
+use dataset_events_tests::log::{Log, files_below};
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -79,6 +80,16 @@ impl Answer {
         assert_eq!(self.status, 200, "{}", self.text());
         self.json()
     }
+}
+
+/// What a tenant of the isolation contract saw: each answer's body and headers, under the name of what was asked.
+pub(crate) fn observed(answers: Vec<(String, Answer)>) -> Observed {
+    answers.into_iter().fold(Observed::new(), |observed, (what, answer)| {
+        let headers = format!("{:?}", answer.headers);
+        observed
+            .saw(format!("the body of {what}"), answer.body)
+            .saw(format!("the headers of {what}"), headers)
+    })
 }
 
 impl World {
@@ -167,14 +178,7 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// All files of both ledgers and both databases.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let (mut files, mut folders) = (Vec::new(), vec![self.root.path().to_owned()]);
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).expect("a folder") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() { folders.push(path) } else { files.push(path) }
-            }
-        }
-        files
+        files_below(self.root.path())
     }
 
     /// The root of both services.
