@@ -130,8 +130,8 @@ impl<'a> PanelRequest<'a> {
     /// Folds what is new into a read model's state, and reads it.
     ///
     /// The state is kept for the scope between requests, with snapshots in the dashboard's directory; a model
-    /// is told apart by its type and its config. Several models in a tuple are read in one pass. How fresh it is stands on the page by itself. `read` must
-    /// not call `fold` for the same model.
+    /// is told apart by its type and its config. Several models in a tuple are read in one pass. How fresh it is
+    /// stands on the page by itself. `read` must not call `fold` for the same model.
     ///
     /// # Errors
     ///
