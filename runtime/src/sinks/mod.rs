@@ -4,6 +4,8 @@
 //! driven by a thread of its own that follows the durable log, so that a sink that is slow, hangs or is gone
 //! costs the calling threads nothing.
 
+#[cfg(feature = "bigquery")]
+pub mod bigquery;
 mod entry;
 mod error;
 
