@@ -7,3 +7,4 @@ pub mod folded;
 pub mod log;
 pub mod mount;
 pub mod seed;
+pub mod sink_contract;

@@ -8,6 +8,7 @@
 pub mod bigquery;
 mod entry;
 mod error;
+pub mod memory;
 
 pub use self::entry::{Entry, EntryKey, EntryKind};
 pub use self::error::{Rejected, SinkError};
