@@ -8,6 +8,9 @@
 pub mod bigquery;
 mod entry;
 mod error;
+#[cfg(any(feature = "firestore", feature = "bigquery"))]
+#[allow(dead_code, unused_imports, reason = "the sinks that use it follow")]
+pub mod google;
 pub mod memory;
 
 pub use self::entry::{Entry, EntryKey, EntryKind};
