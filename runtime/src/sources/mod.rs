@@ -1,5 +1,7 @@
 //! Sources: what sinks hold, read back.
 
+#[cfg(feature = "bigquery")]
+pub mod bigquery;
 mod error;
 
 pub use self::error::SourceError;

@@ -125,7 +125,7 @@ impl Lane {
                 Ok(HashSet::new())
             }
             // All of them had: a request is taken as a whole.
-            Err(refusal) if refusal.kind == RefusalKind::OffsetTaken => {
+            Err(refusal) if refusal.kind == RefusalKind::Taken => {
                 outcome.duplicates.extend(again.iter().map(|row| row.index));
                 rows.retain(|row| !in_flight.contains(&row.key));
                 self.settled(next + count_of(in_flight.len()));
@@ -209,7 +209,10 @@ impl Lane {
     fn requests<'a>(&self, rows: Vec<Row<'a>>, outcome: &mut Outcome) -> Vec<Vec<Row<'a>>> {
         let mut requests: Vec<Vec<Row<'_>>> = Vec::new();
         let mut bytes = 0;
-        for row in rows {
+        for mut row in rows {
+            if row.weight() > self.max_request_bytes {
+                row.strip();
+            }
             let weight = row.weight();
             if weight > self.max_request_bytes {
                 let limit = self.max_request_bytes;
@@ -235,7 +238,8 @@ impl Lane {
         requests
     }
 
-    /// Sends one request at the next offset; rows that the server refuses are taken out of it.
+    /// Sends one request at the next offset. Rows that the server refuses are sent without their JSON, and taken out of
+    /// it when they are refused again.
     fn send(
         &mut self,
         mut rows: Vec<Row<'_>>,
@@ -267,11 +271,16 @@ impl Lane {
                         return Err(SinkError::retry(attempted, source));
                     }
                     let reasons: std::collections::BTreeMap<_, _> = bad.into_iter().collect();
-                    for (at, reason) in &reasons {
-                        outcome.rejected.push(Rejected::new(rows[*at].index, reason.clone()));
-                    }
                     let mut at = 0..;
-                    rows.retain(|_| at.next().is_some_and(|at| !reasons.contains_key(&at)));
+                    rows.retain_mut(|row| {
+                        let Some(reason) = at.next().and_then(|at| reasons.get(&at)) else { return true };
+                        // BigQuery's JSON takes less than JSON may hold. The line alone is better than nothing.
+                        let is_stripped = row.strip();
+                        if !is_stripped {
+                            outcome.rejected.push(Rejected::new(row.index, reason.clone()));
+                        }
+                        is_stripped
+                    });
                 }
                 Err(refusal) => return Err(self.failed(refusal, transport)),
             }
@@ -285,14 +294,14 @@ impl Lane {
             RefusalKind::Unknown => SinkError::reopen(refusal.attempted, refusal.source),
             // The call did not reach the stream.
             RefusalKind::Denied => SinkError::reopen(refusal.attempted, refusal.source),
-            RefusalKind::Shape => SinkError::fatal(refusal.attempted, refusal.source),
+            RefusalKind::Blocked => SinkError::fatal(refusal.attempted, refusal.source),
             RefusalKind::Gone => {
                 self.state.stream = None;
                 SinkError::reopen(refusal.attempted, refusal.source)
             }
             // The stream holds more or less than this state says: the state is not the one that belongs to it. Nothing
             // that it says of what was sent is trusted.
-            RefusalKind::OffsetTaken | RefusalKind::OffsetBeyond | RefusalKind::Rows(_) => {
+            RefusalKind::Taken | RefusalKind::Beyond | RefusalKind::Rows(_) => {
                 if let Some(stream) = self.state.stream.clone() {
                     if let Err(error) = self.fence(&stream.name, transport) {
                         return error;

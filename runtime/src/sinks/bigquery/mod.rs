@@ -14,26 +14,32 @@
 //! **When the target is full or away.** [`SinkError::Retry`](super::SinkError::Retry) or `Reopen`; the log keeps what
 //! is behind.
 //!
-//! **How to read it back.** SQL.
+//! **How to read it back.** SQL, the views, and [`BigQuerySource`](crate::sources::bigquery::BigQuerySource).
 
-#![allow(
-    dead_code,
-    reason = "used by the client of the Storage Write API, and until there is one by the tests"
-)]
-
+mod client;
+mod connection;
 mod encoder;
 mod lane;
 mod row;
 mod schema;
+mod settings;
 mod state;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod views;
 
+use self::client::Client;
+pub(crate) use self::connection::{Connection, Rows, integer, text};
 use self::lane::{Lane, Outcome, no_marks};
-use self::row::{Row, TableKind, rows_of};
+pub(crate) use self::row::TableKind;
+use self::row::{Row, rows_of};
+pub use self::settings::BigQuerySettings;
 use self::state::{LaneState, Marks, Saved};
 use self::transport::Transport;
+pub(crate) use self::transport::{Refusal, RefusalKind};
+pub use self::views::BigQueryView;
 use super::{Ack, Entry, EntryKind, Rejected, Sink, SinkError, SinkStart, SinkState};
 use crate::ids::LedgerId;
 
@@ -65,6 +71,14 @@ struct Open {
 }
 
 impl BigQuerySink {
+    /// A sink on the tables of the settings. It does not connect before it is opened.
+    pub fn new(settings: BigQuerySettings) -> Self {
+        let tables = TableKind::BOTH.map(|table| settings.full_name(settings.table_of(table)));
+        let max_request_bytes = settings.max_request_bytes;
+        let connect = move || Ok(Box::new(Client::open(&settings)?) as Box<dyn Transport>);
+        Self::with_connect(Box::new(connect), tables, max_request_bytes)
+    }
+
     fn with_connect(connect: Connect, tables: [String; 2], max_request_bytes: usize) -> Self {
         Self { connect, tables, max_request_bytes, open: None }
     }

@@ -73,6 +73,13 @@ impl Row<'_> {
         self.text.len() + json + self.text.len().min(2_048) + 512
     }
 
+    /// Leaves out the columns of JSON, which the line holds as well; whether there were any.
+    pub(crate) fn strip(&mut self) -> bool {
+        let Envelope { synthesized, source_refs, changes, input, output, .. } = &mut self.envelope;
+        let columns = [synthesized, source_refs, changes, input, output];
+        columns.map(|column| column.take().is_some()).contains(&true)
+    }
+
     /// When the call began, if BigQuery can hold that as a time.
     pub(crate) fn started_at_us(&self) -> Option<i64> {
         self.envelope.started_at.filter(|at| TIMESTAMPS.contains(at))

@@ -74,8 +74,8 @@ impl Server {
         let stream = self.streams.get(stream).filter(|stream| !stream.is_finalized);
         let stream = stream.ok_or(RefusalKind::Gone)?;
         match offset.cmp(&stream.count) {
-            std::cmp::Ordering::Less => Err(RefusalKind::OffsetTaken),
-            std::cmp::Ordering::Greater => Err(RefusalKind::OffsetBeyond),
+            std::cmp::Ordering::Less => Err(RefusalKind::Taken),
+            std::cmp::Ordering::Greater => Err(RefusalKind::Beyond),
             std::cmp::Ordering::Equal => Ok(stream.table),
         }
     }

@@ -71,14 +71,14 @@ pub(crate) enum RefusalKind {
     Denied,
     /// The stream, or its table, is not there, or takes nothing more; it was not done.
     Gone,
-    /// The offset is taken; it was not done.
-    OffsetTaken,
+    /// The offset is taken, or the name; it was not done.
+    Taken,
     /// The offset lies behind the end of the stream; it was not done.
-    OffsetBeyond,
+    Beyond,
     /// These rows, by their place in the request, will never be taken; it was not done.
     Rows(Vec<(usize, String)>),
     /// It cannot work until somebody changes something; it was not done.
-    Shape,
+    Blocked,
 }
 
 impl Refusal {
@@ -89,13 +89,23 @@ impl Refusal {
     ) -> Self {
         Self { kind, attempted: attempted.into(), source: source.into() }
     }
+
+    /// The credentials could not be loaded, or no token could be had.
+    pub(crate) fn from_credentials(error: SinkError) -> Self {
+        match error {
+            SinkError::Fatal { attempted, source } => Self { kind: RefusalKind::Blocked, attempted, source },
+            SinkError::Retry { attempted, source } | SinkError::Reopen { attempted, source } => {
+                Self { kind: RefusalKind::Denied, attempted, source }
+            }
+        }
+    }
 }
 
 /// Of calls other than an append: whatever was not done is tried again.
 impl From<Refusal> for SinkError {
     fn from(refusal: Refusal) -> Self {
         match refusal.kind {
-            RefusalKind::Shape => Self::fatal(refusal.attempted, refusal.source),
+            RefusalKind::Blocked => Self::fatal(refusal.attempted, refusal.source),
             _ => Self::reopen(refusal.attempted, refusal.source),
         }
     }
