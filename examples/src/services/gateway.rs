@@ -91,6 +91,11 @@ pub fn routes(requests_per_second: u32) -> RouteTable<Gateway> {
         .merge(forwarded)
 }
 
+/// The routes of the dashboard, as Markdown.
+pub fn dashboard_routes() -> String {
+    Dashboard::routes_markdown(DASHBOARD)
+}
+
 /// The service as a router, and its admission layer.
 ///
 /// # Errors
@@ -146,6 +151,6 @@ pub(super) fn router_with(
         .snapshots(super::snapshots_of(&config.service.root));
     let dashboard = panels::add_to(dashboard).build()?;
     // It brings the admission layer inside its session, which turns the cookie into a token.
-    let router = router.nest(DASHBOARD, dashboard.mount(&admission));
+    let router = router.merge(dashboard.nested(&admission));
     Ok((router, admission, Views { bossman, dashboard }))
 }

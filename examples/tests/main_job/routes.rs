@@ -29,9 +29,13 @@ fn page() -> String {
          A refusal by the engines reaches the gateway's client with its own code and status; the gateway's event \
          says\n`remote.refused`.\n\n\
          ## Gateway\n\n{}\n\
+         ## The gateway's dashboard\n\n\
+         With the limits of the gateway, and beside these the codes of every route. Failures of pages are pages, of \
+         the API\nenvelopes. The gateway knows no operators.\n\n{}\n\
          ## Engines\n\n\
          Only the gateway reaches them, with service tokens.\n\n{}",
         gateway::routes(REQUESTS_PER_SECOND).markdown(),
+        gateway::dashboard_routes(),
         engines::routes().markdown(),
     )
 }

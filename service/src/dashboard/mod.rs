@@ -29,6 +29,7 @@ mod digest;
 mod error;
 mod format;
 mod html;
+mod listed;
 mod models;
 mod open_routes;
 mod panel;
@@ -102,6 +103,25 @@ impl Dashboard {
     pub fn mount(&self, admission: &Admission) -> Router {
         let shell = DashboardShell::new(self.inner.site.clone(), false, self.inner.secure_cookie);
         self.router().layer(admission.clone()).merge(self.open_router()).layer(shell)
+    }
+
+    /// [`mount`](Self::mount), nested at the base path already: to be merged. It answers at the base with a slash
+    /// behind it too, which a router that is nested cannot, and leads to the page without.
+    pub fn nested(&self, admission: &Admission) -> Router {
+        let mounted = self.mount(admission);
+        let base = self.inner.site.base.clone();
+        if base.is_empty() {
+            return mounted;
+        }
+        let shell = DashboardShell::new(self.inner.site.clone(), true, self.inner.secure_cookie);
+        let slash = format!("{base}/");
+        let led = Router::new().route(&slash, axum::routing::any(routes::nothing)).layer(shell);
+        Router::new().nest(&base, mounted).merge(led)
+    }
+
+    /// The routes as Markdown, as they are below a base path: who may call them, and the codes that they answer.
+    pub fn routes_markdown(base: &str) -> String {
+        routes::markdown(base)
     }
 
     /// The pages and the JSON, for a service that has one admission layer around all its routes.

@@ -10,6 +10,7 @@ use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use super::error::DashboardError;
+use super::listed::{self, Caller, Listed};
 use super::routes::{Answer, Shared, see_other, shown};
 use super::views::{continue_page, sign_in_page};
 use super::{Inner, session, site};
@@ -17,10 +18,24 @@ use crate::extract::Query;
 
 /// What everybody reaches: the style, the script, signing in and out.
 pub(super) fn open() -> Router<Arc<Inner>> {
-    Router::new()
-        .route("/assets/{file}", get(asset))
-        .route("/sign-in", get(sign_in_by_link).post(sign_in))
-        .route("/sign-out", post(sign_out))
+    listed::router(listed())
+}
+
+pub(super) fn listed() -> Vec<Listed> {
+    let open = |method, path, handler, codes| {
+        Listed::new(method, path, handler, codes).caller(Caller::Everybody).unrecorded()
+    };
+    vec![
+        open("GET", "/assets/{file}", get(asset), &[]),
+        open("GET", "/sign-in", get(sign_in_by_link), &["dashboard.cross_site", "dashboard.invalid_token"]),
+        open(
+            "POST",
+            "/sign-in",
+            post(sign_in),
+            &["dashboard.cross_site", "dashboard.invalid_form", "dashboard.invalid_token"],
+        ),
+        open("POST", "/sign-out", post(sign_out), &["dashboard.cross_site"]),
+    ]
 }
 
 async fn asset(Path(file): Path<String>) -> Response {

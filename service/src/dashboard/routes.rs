@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get, post};
+use axum::routing;
 use http::{HeaderValue, StatusCode, header};
 use maud::Markup;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::{Filters, Rows, audited};
 use super::error::DashboardError;
 use super::html::{self, Nav, Page};
+use super::listed::{self, Caller, Listed};
 use super::panel::{self, PanelAnswer};
 use super::viewer::{Viewer, now_us};
 use super::views::{
@@ -23,7 +24,7 @@ use super::views::{
     trace_page, verify,
 };
 use super::window::{WindowQuery, name_of};
-use super::{Inner, session};
+use super::{Inner, open_routes, session};
 use crate::envelope::ApiError;
 use crate::extract::{Json, Query};
 
@@ -31,32 +32,61 @@ pub(super) type Shared = State<Arc<Inner>>;
 pub(super) type Answer<T> = Result<T, ApiError>;
 type Params = Path<HashMap<String, String>>;
 
+const READ: [&str; 3] = ["dashboard.failed", "dashboard.still_reading", "dashboard.unreadable"];
+/// What reading can fail with, and a filter or a window that is none.
+const FILTERED: &[&str] = &["dashboard.invalid_filter", READ[0], READ[1], READ[2]];
+/// What reading can fail with, and what is named is not there.
+const NAMED: &[&str] = &["dashboard.not_found", READ[0], READ[1], READ[2]];
+const PANEL: &[&str] = &["dashboard.invalid_filter", "dashboard.not_found", READ[0], READ[1], READ[2]];
+
 /// The pages of a scope and their JSON.
-fn of_a_scope() -> Router<Arc<Inner>> {
-    Router::new()
-        .route("/", get(overview))
-        .route("/events", get(events))
-        .route("/events/{event}", get(event))
-        .route("/traces/{trace_id}", get(trace))
-        .route("/coverage", get(coverage))
-        .route("/health", get(health))
-        .route("/health/verify", post(verify_now))
-        .route("/panels/{panel}", get(panel_page))
-        .route("/api/overview", get(api_overview))
-        .route("/api/events", get(api_events))
-        .route("/api/events/{event}", get(api_event))
-        .route("/api/traces/{trace_id}", get(api_trace))
-        .route("/api/coverage", get(api_coverage))
-        .route("/api/health", get(api_health))
-        .route("/api/panels/{panel}", get(api_panel))
+pub(super) fn of_a_scope() -> Vec<Listed> {
+    let get = |path, handler, codes| Listed::new("GET", path, handler, codes);
+    vec![
+        get("/", routing::get(overview), FILTERED),
+        get("/events", routing::get(events), FILTERED),
+        get("/events/{event}", routing::get(event), NAMED),
+        get("/traces/{trace_id}", routing::get(trace), NAMED),
+        get("/coverage", routing::get(coverage), &READ),
+        get("/health", routing::get(health), &READ),
+        Listed::new("POST", "/health/verify", routing::post(verify_now), &["dashboard.cross_site"]),
+        get("/panels/{panel}", routing::get(panel_page), PANEL),
+        get("/api/overview", routing::get(api_overview), FILTERED),
+        get("/api/events", routing::get(api_events), FILTERED),
+        get("/api/events/{event}", routing::get(api_event), NAMED),
+        get("/api/traces/{trace_id}", routing::get(api_trace), NAMED),
+        get("/api/coverage", routing::get(api_coverage), &READ),
+        get("/api/health", routing::get(api_health), &READ),
+        get("/api/panels/{panel}", routing::get(api_panel), PANEL),
+    ]
+}
+
+/// What is for operators beside the pages of each scope.
+pub(super) fn of_operators() -> Vec<Listed> {
+    let codes = &["dashboard.operator_only", "dashboard.unrecorded", READ[0], READ[1], READ[2]];
+    vec![Listed::new("GET", "/operator", routing::get(operator), codes).caller(Caller::Operator)]
+}
+
+/// Where the pages of a scope are once more, for operators.
+const VISITED: &str = "/operator/scopes/{tenant}/{env}";
+
+/// The whole list as Markdown, mounted at a base path.
+pub(super) fn markdown(base: &str) -> String {
+    let routes: Vec<Listed> =
+        of_a_scope().into_iter().chain(of_operators()).chain(open_routes::listed()).collect();
+    format!(
+        "{}\nAll of the scope's routes are once more below `{base}{VISITED}`, for operators; to others nothing is \
+         there (`dashboard.not_found` 404).\n",
+        listed::markdown(base, &routes)
+    )
 }
 
 /// Everything that needs an identity: what is not there too, since a fallback is lost when routers are nested.
 pub(super) fn admitted() -> Router<Arc<Inner>> {
-    of_a_scope()
-        .route("/operator", get(operator))
-        .nest("/operator/scopes/{tenant}/{env}", of_a_scope())
-        .route("/{*rest}", any(nothing))
+    listed::router(of_a_scope())
+        .merge(listed::router(of_operators()))
+        .nest(VISITED, listed::router(of_a_scope()))
+        .route("/{*rest}", routing::any(nothing))
 }
 
 pub(super) fn shown(page: Markup) -> Response {
@@ -344,7 +374,7 @@ async fn operator(State(inner): Shared, viewer: Viewer, Query(query): Query<Scop
     Ok(shown(operator_page(&viewer.frame(&inner, now_us()), &list)))
 }
 
-async fn nothing() -> ApiError {
+pub(super) async fn nothing() -> ApiError {
     DashboardError::NotFound.into()
 }
 

@@ -71,6 +71,16 @@ impl<S> fmt::Debug for DashboardShellService<S> {
     }
 }
 
+/// Where an address with a slash behind the base leads: to the same page without it.
+fn without_slash(base: &str, query: Option<&str>) -> Option<Response> {
+    let address = query.map_or_else(|| base.to_owned(), |query| format!("{base}?{query}"));
+    let location = HeaderValue::from_str(&address).ok()?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(header::LOCATION, location);
+    Some(response)
+}
+
 /// What is known of a request when its answer comes.
 struct Asked {
     /// Below the base, with a leading slash.
@@ -165,6 +175,14 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let Some(mut asked) = self.shell.asked(&request) else { return Box::pin(self.inner.call(request)) };
+        if self.shell.is_around
+            && !self.shell.site.base.is_empty()
+            && asked.path == "/"
+            && let Some(response) = without_slash(&self.shell.site.base, request.uri().query())
+        {
+            let response = self.shell.finish(&asked, response);
+            return Box::pin(async move { Ok(response) });
+        }
         asked.had_session = session::authorize(&mut request);
         let shell = Arc::clone(&self.shell);
         let answer = self.inner.call(request);
