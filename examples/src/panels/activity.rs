@@ -46,7 +46,7 @@ fn refused(denied: u64, failed: u64) -> Tile {
 
 fn chat_blocks(chat: &ChatActivity) -> Vec<Block> {
     let counts = chat.counts;
-    let columns = ["Call", "Ended", "Code", "By", "At", "Event"];
+    let columns = ["Call", "Ended", "Code", "By", "At"];
     let table = Table::new("Latest in chat", &columns).when_empty("Nothing was written yet.");
     let table = chat.latest.iter().fold(table, |table, action| {
         table.row([
@@ -54,8 +54,7 @@ fn chat_blocks(chat: &ChatActivity) -> Vec<Block> {
             Cell::outcome(action.outcome),
             Cell::or_none(action.code.as_ref(), Cell::name),
             Cell::text(&action.by),
-            Cell::time(action.event.recorded_at_us),
-            Cell::event(action.event.place(), "event"),
+            Cell::event_time(action.event.place()),
         ])
     });
     vec![

@@ -1,11 +1,13 @@
 //! The page of the budget: what was spent, by whom it was earned, what is left.
 
+use std::cmp::Reverse;
+
 use dataset_events_service::dashboard::{
     BarChart, Block, Cell, Panel, PanelError, PanelRequest, Table, Tile, Tone,
 };
 
 use super::{drawn, read, window};
-use crate::engines::budget::{Label, month_of};
+use crate::engines::budget::{Label, Money, month_of};
 use crate::read_models::{BudgetView, NameTotal};
 
 /// The budget of this month, and what was spent in the window.
@@ -49,16 +51,16 @@ impl Panel for BudgetPanel {
 fn tiles(view: &BudgetView) -> Block {
     let currency = view.policy.as_ref().map(|policy| policy.currency.to_string()).unwrap_or_default();
     let spent =
-        Tile::new("Spent this month", Cell::number(view.spent)).note(format!("{currency} in {}", view.month));
+        Tile::new("Spent this month", shown(view.spent)).note(format!("{currency} in {}", view.month));
     let (left, limit) = match (&view.policy, view.remaining) {
         (Some(policy), Some(remaining)) => {
             let (tone, note) = match view.is_over_limit {
                 true => (Tone::Bad, "the limit is passed"),
                 false => (Tone::Good, "within the limit"),
             };
-            let left = Tile::new("Remaining", Cell::number(remaining)).tone(tone).note(note);
+            let left = Tile::new("Remaining", shown(remaining)).tone(tone).note(note);
             let by = format!("set by {}, version {}", policy.updated_by, policy.version);
-            (left, Tile::new("Limit", Cell::number(policy.limit)).note(by))
+            (left, Tile::new("Limit", shown(policy.limit)).note(by))
         }
         _ => {
             let none = || Cell::None;
@@ -68,8 +70,15 @@ fn tiles(view: &BudgetView) -> Block {
             (left, Tile::new("Limit", none()).note("no policy is set"))
         }
     };
-    let windowed = Tile::new("Spent in the window", Cell::number(view.window.spent));
+    let windowed = Tile::new("Spent in the window", shown(view.window.spent));
     Block::tiles([spent, left, limit, windowed.note(format!("{} entries", view.window.entries))])
+}
+
+/// Exact, with the two places that money has at least.
+fn shown(money: Money) -> Cell {
+    let mut amount = money.amount();
+    amount.rescale(amount.scale().max(2));
+    Cell::number(amount)
 }
 
 fn named(name: Option<&Label>) -> String {
@@ -78,8 +87,11 @@ fn named(name: Option<&Label>) -> String {
 
 fn chart(title: &str, names: &[NameTotal]) -> BarChart {
     let chart = BarChart::new(format!("{title}, this month")).when_empty("Nothing was spent this month.");
-    names.iter().fold(chart, |chart, row| {
-        chart.bar(named(row.name.as_ref()), drawn(row.total.amount()), Cell::number(row.total))
+    let mut names: Vec<&NameTotal> = names.iter().collect();
+    // The most first, and what nobody is named for at the end.
+    names.sort_by_key(|row| (row.name.is_none(), Reverse(row.total)));
+    names.into_iter().fold(chart, |chart, row| {
+        chart.bar(named(row.name.as_ref()), drawn(row.total.amount()), shown(row.total))
     })
 }
 
@@ -87,7 +99,7 @@ fn kinds(view: &BudgetView) -> Table {
     let table = Table::new("By kind, this month", &["Kind", "Entries", "Spent"]);
     let table = table.when_empty("Nothing was spent this month.");
     view.kinds.iter().fold(table, |table, kind| {
-        table.row([Cell::name(kind.kind.as_str()), Cell::count(kind.entries), Cell::number(kind.total)])
+        table.row([Cell::name(kind.kind.as_str()), Cell::count(kind.entries), shown(kind.total)])
     })
 }
 
@@ -101,7 +113,7 @@ fn origins(view: &BudgetView) -> Table {
             Cell::name(named(origin.model.as_ref())),
             Cell::name(named(origin.tool.as_ref())),
             Cell::count(paid.entries),
-            Cell::number(paid.total),
+            shown(paid.total),
         ])
     })
 }
@@ -110,6 +122,6 @@ fn months(view: &BudgetView) -> Table {
     let table = Table::new("By month", &["Month", "Entries", "Spent"]);
     let table = table.when_empty("Nothing was ever spent.");
     view.months.iter().rev().fold(table, |table, month| {
-        table.row([Cell::text(&month.month), Cell::count(month.entries), Cell::number(month.total)])
+        table.row([Cell::text(&month.month), Cell::count(month.entries), shown(month.total)])
     })
 }

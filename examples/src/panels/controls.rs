@@ -60,7 +60,7 @@ fn tiles(view: &ControlsView) -> Block {
 }
 
 fn switches(switches: &[SwitchView]) -> Table {
-    let columns = ["Target", "State", "Reason", "Version", "Set by", "At", "Event"];
+    let columns = ["Target", "State", "Reason", "Version", "Set by", "At"];
     let mut table = Table::new("Kill switches", &columns).when_empty("No switch was ever set.");
     for SwitchView { switch, event } in switches {
         let state = match switch.is_engaged {
@@ -73,15 +73,14 @@ fn switches(switches: &[SwitchView]) -> Table {
             Cell::text(switch.reason.as_str()),
             Cell::count(switch.version),
             Cell::text(&switch.updated_by),
-            Cell::time(switch.updated_at_us),
-            Cell::event(event.place(), "event"),
+            Cell::event_time(event.place()),
         ]);
     }
     table
 }
 
 fn locks(locks: &[LockView]) -> Table {
-    let columns = ["Strategy", "Stops", "State", "Proposed by", "Approved by", "Last step by", "At", "Event"];
+    let columns = ["Strategy", "Stops", "State", "Proposed by", "Approved by", "Last step by", "At"];
     let mut table = Table::new("Strategy locks", &columns).when_empty("No lock was ever proposed.");
     for lock in locks.iter().take(SHOWN) {
         let tone = match lock.state {
@@ -96,8 +95,7 @@ fn locks(locks: &[LockView]) -> Table {
             Cell::text(&lock.proposed_by),
             Cell::or_none(lock.approved_by.as_ref(), Cell::text),
             Cell::text(&lock.updated_by),
-            Cell::time(lock.updated_at_us),
-            Cell::event(lock.event.place(), "event"),
+            Cell::event_time(lock.event.place()),
         ]);
     }
     table.left_out(locks.len().saturating_sub(SHOWN) as u64)

@@ -41,7 +41,7 @@ impl Panel for KpiPanel {
             _ => (Tone::Bad, "the latest value is outside the corridor"),
         };
         let mut blocks = vec![Block::tiles([
-            Tile::new("KPIs", Cell::count(view.kpis.len() as u64)),
+            Tile::new("KPIs", Cell::count(view.kpis.len() as u64)).note("defined"),
             Tile::new("Outside", Cell::count(view.outside)).tone(tone).note(note),
         ])];
         if view.uncertain > 0 {

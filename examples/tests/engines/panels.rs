@@ -72,9 +72,15 @@ async fn each_page_shows_the_state_of_its_engine() {
     let summary = bench.engines.budget.summary(&ctx).await.expect("summary");
     let budget = page("budget");
     let number = |value: &dyn std::fmt::Display| json!({"kind": "number", "text": value.to_string()});
-    assert_eq!(tile(budget, "Spent this month"), number(&summary.spent));
-    assert_eq!(tile(budget, "Remaining"), number(&summary.remaining));
-    assert_eq!(tile(budget, "Limit"), number(&summary.policy.limit));
+    for (label, amount) in [
+        ("Spent this month", summary.spent),
+        ("Remaining", summary.remaining),
+        ("Limit", summary.policy.limit),
+    ] {
+        let shown = tile(budget, label)["text"].as_str().expect("a number").to_owned();
+        assert_eq!(shown.parse(), Ok(amount.amount()), "{label}");
+        assert!(shown.split_once('.').is_some_and(|(_, places)| places.len() >= 2), "{label}: {shown}");
+    }
     for title in ["By provider", "By model", "By tool"] {
         let chart = block(budget, "bar_chart", "title", &format!("{title}, this month"));
         assert!(chart["bars"].as_array().expect("bars").len() > 1, "{chart}");

@@ -150,6 +150,13 @@ pub(super) fn visible(text: &str) -> String {
     shown
 }
 
+/// A message of an error, which begins in lower case and has no full stop, as a sentence.
+pub(super) fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(characters).chain(['.']).collect()
+}
+
 /// JSON with line breaks and indents, its numbers and strings as they are stored.
 pub(super) fn pretty_json(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len() * 2);
@@ -243,6 +250,12 @@ mod tests {
     fn controls_and_directions_are_seen() {
         assert_eq!(visible("a\u{202e}b\n\u{1b}[31m"), "a\u{27e8}U+202E\u{27e9}b\u{240a}\u{241b}[31m");
         assert_eq!(visible("Größe 日本"), "Größe 日本");
+    }
+
+    #[test]
+    fn messages_become_sentences() {
+        assert_eq!(sentence("the filter `x` is wrong"), "The filter `x` is wrong.");
+        assert_eq!(sentence("über"), "Über.");
     }
 
     #[test]

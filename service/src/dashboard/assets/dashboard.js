@@ -1,4 +1,4 @@
-// Live refresh, and nothing else: every page works without it.
+// Live refresh, and looking again while a page is being made. Nothing else: every page works without it.
 (() => {
   "use strict";
   let button = null;
@@ -25,7 +25,7 @@
     try {
       const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store" });
       if (answer.status === 401) {
-        location.reload();
+        end(await answer.text());
         return;
       }
       if (!answer.ok) throw new Error(String(answer.status));
@@ -43,6 +43,23 @@
       loading = false;
       document.getElementById("main").removeAttribute("aria-busy");
     }
+  }
+
+  // The answer took the cookie away and says why; loading the page anew would not.
+  function end(text) {
+    clearInterval(timer);
+    const page = new DOMParser().parseFromString(text, "text/html");
+    document.title = page.title;
+    document.body.replaceWith(page.body);
+    document.getElementById("token")?.focus();
+  }
+
+  function lookAgain(seconds) {
+    setTimeout(async () => {
+      const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store" }).catch(() => null);
+      if (answer && answer.status !== 503) location.reload();
+      else lookAgain(seconds);
+    }, seconds * 1000);
   }
 
   function apply() {
@@ -65,6 +82,10 @@
     });
   }
 
+  // At phone width the navigation is wider than the page.
+  document.querySelector(".side a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  const again = document.querySelector("[data-again]");
+  if (again) lookAgain(Number(again.dataset.again));
   offer();
   if (button) apply();
 })();

@@ -77,7 +77,7 @@ pub(in crate::dashboard) fn cell(frame: &Frame<'_>, value: &Cell) -> Markup {
         Cell::Trace { trace_id } => {
             let (id, short) = (trace_id.to_string(), &trace_id.to_string()[..8]);
             let href = frame.href(&format!("/traces/{id}"));
-            html! { a.name href=(href) title=(id) aria-label={ "Trace " (id) } { (short) } }
+            html! { a.name href=(href) title=(id) { span.visually-hidden { "Trace " } (short) } }
         }
     }
 }

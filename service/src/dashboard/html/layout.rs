@@ -71,7 +71,8 @@ fn head(site: &Site, title: &str, refresh_s: Option<u32>) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             meta name="robots" content="noindex";
-            @if let Some(seconds) = refresh_s { meta http-equiv="refresh" content=(seconds); }
+            // With scripts, the script looks again, and the page stays until there is another.
+            @if let Some(seconds) = refresh_s { noscript { meta http-equiv="refresh" content=(seconds); } }
             title { (title) " · Ledger" }
             link rel="icon" href=(ICON);
             link rel="stylesheet" href=(site.css);

@@ -129,11 +129,18 @@ fn exact(point: &Point) -> String {
     point.exact.clone().unwrap_or_else(|| plain(point.value))
 }
 
+/// As fine as the axis is short; the date where it is another than at the beginning.
 fn axis_label(at_us: i64, axes: &Axes) -> String {
-    let moment = Moment::of(at_us);
-    match axes.until_us.saturating_sub(axes.from_us) {
-        ..172_800_000_000 => format!("{} {}", moment.date(), moment.hour_and_minute()),
-        _ => moment.date(),
+    let (moment, first) = (Moment::of(at_us), Moment::of(axes.from_us));
+    let clock = match axes.until_us.saturating_sub(axes.from_us) {
+        ..600_000_000 => moment.clock(),
+        ..172_800_000_000 => moment.hour_and_minute(),
+        _ => return moment.date(),
+    };
+    if at_us > axes.from_us && moment.date() == first.date() {
+        clock
+    } else {
+        format!("{} {clock}", moment.date())
     }
 }
 

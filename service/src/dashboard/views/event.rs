@@ -209,11 +209,11 @@ fn chain(frame: &Frame<'_>, view: &EventView) -> Facts {
         ("Hash", name(&view.hash.to_string())),
         ("Previous hash", name(&event.prev.to_string())),
         (
-            "Before",
+            "Event before",
             html! { (link(chain.previous, &before, "nothing: the stream begins here")) (holds(chain.follows_previous)) },
         ),
         (
-            "Behind",
+            "Event behind",
             html! { (link(chain.next, &behind, "nothing yet: this is the newest")) (holds(chain.next_follows)) },
         ),
     ];
@@ -223,7 +223,7 @@ fn chain(frame: &Frame<'_>, view: &EventView) -> Facts {
             facts.push(("Checkpoint", html! {
                 span.status.good { "covered" } " by number " (number) ", made " (time(checkpoint.at, frame.now_us)) " (" (checkpoint.reason) ")"
             }));
-            facts.push(("Its hash", name(&checkpoint.hash.to_string())));
+            facts.push(("Checkpoint hash", name(&checkpoint.hash.to_string())));
             facts.push(("Signed by", name(&checkpoint.key_id)));
         }
         None => facts.push((

@@ -15,6 +15,8 @@ use crate::dashboard::window::{name_of, step_of, title_of};
 
 /// Latest failures that are listed.
 const LATEST: usize = 20;
+/// Those of them that the page shows.
+const SHOWN_FAILURES: usize = 10;
 /// Rows of the tables by surface and by code.
 const MAX_ROWS: usize = 50;
 /// Bars of a chart of all time, the newest ones.
@@ -214,7 +216,7 @@ impl Overview {
             Tile::new("Events", Cell::count(self.events)).note(span),
             Tile::new("Failures", Cell::count(self.failures)).note(note).tone(tone),
             Tile::new("Surfaces", Cell::count(self.by_surface.len() as u64)).note("with events"),
-            Tile::new("Latency p50", ns(|all| all.p50_ns)).note("half took at most so long"),
+            Tile::new("Latency p50", ns(|all| all.p50_ns)).note("the median of all"),
             Tile::new("Latency p90", ns(|all| all.p90_ns)).note("of all surfaces"),
             Tile::new("Latency p99", ns(|all| all.p99_ns)).note(match self.latency {
                 Some(all) => format!("longest {}", format::duration(all.max_ns)),
@@ -269,8 +271,9 @@ impl Overview {
         }
         let mut failures =
             Table::new("Latest failures", &["Time (UTC)", "Surface", "Outcome", "Code", "Duration", "Trace"])
-                .when_empty("No failure in this window.");
-        for row in &self.latest_failures {
+                .when_empty("No failure in this window.")
+                .left_out(self.latest_failures.len().saturating_sub(SHOWN_FAILURES) as u64);
+        for row in self.latest_failures.iter().take(SHOWN_FAILURES) {
             failures.push([
                 Cell::event_time(row.place),
                 Cell::events_with(EventField::Surface, &row.surface),
@@ -302,9 +305,9 @@ pub(in crate::dashboard) fn overview_page(
     } else {
         let [bars, surfaces, codes, outcomes, failures] = overview.blocks(window);
         maud::html! {
-            (html::blocks(frame, &[overview.tiles(window), bars, surfaces]))
+            (html::blocks(frame, &[overview.tiles(window), bars]))
             div.pair { (html::blocks(frame, &[codes, outcomes])) }
-            (html::blocks(frame, &[failures]))
+            (html::blocks(frame, &[failures, surfaces]))
         }
     };
     html::page(

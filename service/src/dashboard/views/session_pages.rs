@@ -3,6 +3,7 @@
 use http::StatusCode;
 use maud::{Markup, html};
 
+use crate::dashboard::format;
 use crate::dashboard::html::{bare_page, text};
 use crate::dashboard::site::Site;
 use crate::envelope::ApiError;
@@ -63,7 +64,7 @@ pub(in crate::dashboard) fn failure_page(
     if code == "dashboard.still_reading" {
         let body = html! {
             div.progress aria-hidden="true" {}
-            p role="status" { "The events of this scope are being read for the first time. The page comes by itself." }
+            p role="status" data-again="3" { "The events of this scope are being read for the first time. The page comes by itself." }
             p { a.button.quiet href="" { "Look again" } }
         };
         return bare_page(site, "Reading the ledger", Some(3), body);
@@ -85,7 +86,10 @@ pub(in crate::dashboard) fn failure_page(
     };
     let body = html! {
         p { (hint) }
-        @if let Some(error) = error.filter(|_| status.is_client_error()) { p.lead { (text(error.message())) "." } }
+        // What is not there is said above; of the others the message says which part it is about.
+        @if let Some(error) = error.filter(|_| status.is_client_error() && status != StatusCode::NOT_FOUND) {
+            p.lead { (text(&format::sentence(error.message()))) }
+        }
         dl.facts {
             div { dt { "Status" } dd { (status.as_u16()) } }
             @if !code.is_empty() { div { dt { "Code" } dd { (text(code)) } } }

@@ -169,7 +169,7 @@ fn waterfall(frame: &Frame<'_>, view: &TraceView) -> Markup {
 pub(in crate::dashboard) fn trace_page(frame: &Frame<'_>, view: &TraceView) -> Markup {
     let failures = Tile::new("Failures", Cell::count(view.failures));
     let failures = match view.failures {
-        0 => failures.note("none").tone(Tone::Good),
+        0 => failures.note("every call returned its value").tone(Tone::Good),
         _ => failures.note("calls did not return their value").tone(Tone::Bad),
     };
     let mut shown = vec![Block::tiles([
