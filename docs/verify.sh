@@ -5,7 +5,9 @@
 #
 # Checks that the stream's events are numbered from 1 without gaps, that each holds the SHA-256 of the one
 # before it (the first: of the genesis text), over exactly the bytes that are stored, and that the newest
-# head which checkpoints.ndjson lists for the stream stands in it. EXPECTED_HEAD, TENANT/ENV:SEQ:HASH as
+# head which checkpoints.ndjson lists for the stream stands in it. Where old segments were dropped, the
+# newest cut in cuts.ndjson says where the log begins, and the head table that it names by its SHA-256 from
+# which event the stream goes on. EXPECTED_HEAD, TENANT/ENV:SEQ:HASH as
 # this script prints it, is a head that was noted earlier, outside the ledger.
 #
 # It does not check signatures; the library's `verify` does. A stream's last line after the newest
@@ -61,6 +63,42 @@ if [[ -f $directory/checkpoints.ndjson ]]; then
     fi
 fi
 
+# Where the log begins, and which event of the stream stands before. The cuts are chained as events are.
+head_seq=0
+head_hash=$(printf 'dataset-events genesis v1\n%s\n%s\n%s\n' "$ledger" "$tenant" "$env" | sha256sum)
+head_hash=${head_hash%% *}
+number=0
+cut=0
+if [[ -f $directory/cuts.ndjson ]]; then
+    before=$(printf 'dataset-events cuts v1\n%s\n' "$ledger" | sha256sum)
+    before=${before%% *}
+    while IFS= read -r line; do
+        cut=$((cut + 1))
+        read -r cut_number cut_prev cut_ledger segment table < <(
+            jq -r '"\(.number) \(.prev) \(.ledger_id) \(.position.segment) \(.head_table)"' <<<"$line" 2>/dev/null
+        ) || fail "line $cut of cuts.ndjson is no cut"
+        [[ $cut_number == "$cut" && $cut_prev == "$before" ]] || fail "cut $cut does not follow the one before it"
+        [[ $cut_ledger == "$ledger" ]] || fail "cut $cut is of another ledger"
+        before=$(hash_of "$line")
+    done <"$directory/cuts.ndjson"
+fi
+if [[ $cut -gt 0 ]]; then
+    number=$((segment - 1))
+    file=$directory/log/$(printf '%08d' "$number").heads.json
+    [[ -f $file && $(sha256sum <"$file") == "$table  -" ]] || fail "the head table of cut $cut is not the one that it names"
+    head=$(jq -r --arg tenant "$tenant" --arg env "$env" '
+        .heads[] | select(.tenant_id == $tenant and .env == $env) | "\(.seq) \(.hash)"' "$file")
+    [[ -z $head ]] || read -r head_seq head_hash <<<"$head"
+    # What was dropped cannot be compared; the newest of it is known.
+    for seq in "${!known[@]}"; do
+        if [[ $seq -eq $head_seq ]]; then
+            [[ ${known[$seq]} == "$head_hash" ]] || fail "event $seq is not the one that is signed or expected"
+        fi
+        [[ $seq -gt $head_seq ]] || unset "known[$seq]"
+    done
+fi
+first_seq=$head_seq
+
 # One word or three for each line of the log: `event SEQ PREV` for those of the stream. jq only selects;
 # what is hashed are the stored bytes.
 select_lines() {
@@ -72,13 +110,14 @@ select_lines() {
           else "other" end'
 }
 
-head_seq=0
-head_hash=$(printf 'dataset-events genesis v1\n%s\n%s\n%s\n' "$ledger" "$tenant" "$env" | sha256sum)
-head_hash=${head_hash%% *}
 unfinished=0
-number=0
 shopt -s nullglob
-segments=("$directory"/log/*.ndjson)
+segments=()
+for segment in "$directory"/log/*.ndjson; do
+    # What lies before the cut is no part of the log.
+    [[ ! ${segment##*/} < $(printf '%08d' $((number + 1))) ]] && segments+=("$segment")
+done
+last=$((number + ${#segments[@]}))
 for segment in "${segments[@]}"; do
     number=$((number + 1))
     name=log/${segment##*/}
@@ -110,7 +149,7 @@ for segment in "${segments[@]}"; do
     # `read` leaves what no newline follows, and drops zero bytes, which the sum then lacks.
     unfinished=${#line}
     [[ $((bytes + unfinished)) -eq $size ]] || fail "$name holds zero bytes"
-    [[ $unfinished -eq 0 || $number -eq ${#segments[@]} ]] || fail "$name ends inside a line"
+    [[ $unfinished -eq 0 || $number -eq $last ]] || fail "$name ends inside a line"
     exec 3<&- 4<&-
 done
 
@@ -118,6 +157,9 @@ for seq in "${!known[@]}"; do
     fail "it ends with event $head_seq, $seq is signed or expected"
 done
 printf 'verified: stream %s/%s of ledger %s: %s events\n' "$tenant" "$env" "$ledger" "$head_seq"
+if [[ $first_seq -gt 0 ]]; then
+    printf 'dropped before cut %s: events 1 to %s\n' "$cut" "$first_seq"
+fi
 if [[ $unfinished -gt 0 ]]; then
     printf 'unfinished line at the end of the log: %s bytes\n' "$unfinished"
 fi

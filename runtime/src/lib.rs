@@ -32,6 +32,7 @@ mod pending;
 mod query;
 pub mod read_models;
 mod reader;
+mod retention;
 mod schema;
 mod scope;
 mod seen;
@@ -65,16 +66,18 @@ pub use ledger_set::{
 };
 pub use log::LogPosition;
 pub use log::checkpoint::{Checkpoint, CheckpointReason};
+pub use log::cut::{Cut, DroppedSegment};
 pub use log::heads::StreamHead;
 pub use log::signer::{Ed25519Signer, KeyError, SignError, Signer};
 pub use log::verify::{
-    CheckpointHead, Finding, InvalidHead, Protected, Unprotected, Verdict, VerifyError, VerifyOptions,
-    VerifyReport, verify,
+    CheckpointHead, CutReport, Finding, InvalidHead, Protected, Unprotected, Verdict, VerifyError,
+    VerifyOptions, VerifyReport, verify,
 };
 pub use manual::{EventBuilder, RecordError};
 pub use operator::{OperatorReader, ScopeSummary};
 pub use query::{EventQuery, Events, OperatorQuery, Page, ReadError, StoredEvent};
 pub use reader::LedgerReader;
+pub use retention::{Kept, Retained, RetentionError};
 pub use schema::{event_schema, payload_schema};
 pub use scope::ScopedReader;
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

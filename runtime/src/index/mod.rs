@@ -365,13 +365,10 @@ fn builder() -> Builder {
     builder
 }
 
-/// The start of the first segment that is there: earlier ones may have been retired.
+/// Where the log begins: earlier segments may have been dropped.
 pub(crate) fn log_start(storage: &Arc<dyn Storage>) -> Result<LogPosition, IndexError> {
-    let names = storage
-        .list("log")
-        .map_err(|source| IndexError::Log { attempted: "list the segments of the log".into(), source })?;
-    let segments = names.iter().filter_map(|name| name.strip_suffix(".ndjson")?.parse::<u32>().ok());
-    Ok(segments.min().map_or(LogPosition::START, |segment| LogPosition { segment, offset: 0 }))
+    crate::log::cut::log_start(&**storage)
+        .map_err(|source| IndexError::Log { attempted: "look where the log begins".into(), source })
 }
 
 /// Refuses an index that has read more than the log holds, or something else than what it holds.

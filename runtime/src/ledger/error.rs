@@ -65,6 +65,11 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The newest cut, with which the log begins, does not hold, or what it names is not there.
+    Cut {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another ledger is installed in this process.
     Install(InstallError),
 }
@@ -81,6 +86,7 @@ impl OpenError {
             Self::LogShorterThanCheckpoint { .. } => "ledger.log_shorter_than_checkpoint",
             Self::Corrupt { .. } => "ledger.corrupt",
             Self::Checkpoint { .. } => "ledger.checkpoint",
+            Self::Cut { .. } => "ledger.cut",
             Self::Install(_) => "ledger.already_installed",
         }
     }
@@ -137,6 +143,11 @@ impl fmt::Display for OpenError {
                 f,
                 "the newest checkpoint does not hold: {reason}; run verify, and restore checkpoints.ndjson \
                  from the replica"
+            ),
+            Self::Cut { reason } => write!(
+                f,
+                "the cut with which the log begins does not hold: {reason}; run verify, and restore cuts.ndjson and \
+                 the head table that it names from the replica"
             ),
             Self::Install(error) => error.fmt(f),
         }

@@ -28,14 +28,14 @@ pub(crate) use self::options::{Fixed, Memory};
 pub use self::options::{LedgerOptions, OnUnavailable};
 #[cfg(feature = "metrics")]
 pub(crate) use self::sequencer::Group;
-use self::shared::CutWait;
-pub(crate) use self::shared::{LedgerShared, OwnEvent, Refused, lock};
+pub(crate) use self::shared::{CutWait, LedgerShared, OwnEvent, Refused, lock};
 pub use self::stats::LedgerStats;
 use crate::context::ContextBuilder;
 use crate::ids::{Env, InvalidId, LedgerId, RequestId, SpanId, TenantId, TraceId};
 use crate::index::{IndexFollower, IndexWait};
 use crate::journal::lock::LockFile;
 use crate::log::storage::Storage;
+use crate::retention::{Retention, RetentionThread};
 
 /// An open ledger. Clones share it; the last one to go flushes and closes it.
 ///
@@ -50,6 +50,9 @@ pub(crate) struct Owner {
     pub(crate) shared: Arc<LedgerShared>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) index: Arc<IndexFollower>,
+    pub(crate) retention: Arc<Retention>,
+    /// Drops old segments; absent when everything is kept.
+    retaining: Option<RetentionThread>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for its lock on the ledger's directory; given back at close.
     lock_file: Mutex<Option<LockFile>>,
@@ -67,6 +70,9 @@ impl Owner {
         if !self.shared.arena.is_live() {
             // A forked child has neither the threads nor the mapping.
             return;
+        }
+        if let Some(retaining) = &self.retaining {
+            retaining.close();
         }
         self.shared.set_closed();
         self.shared.signal.close();

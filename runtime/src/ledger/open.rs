@@ -27,6 +27,7 @@ use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::signer::{Ed25519Signer, Signer};
 use crate::log::storage::{DiskStorage, Storage};
 use crate::pending::{self, Mode};
+use crate::retention::{Retention, RetentionThread};
 
 /// Where a ledger lies.
 struct Site {
@@ -437,11 +438,27 @@ fn start(
         spawn("dataset-events-log", Box::new(move || writer.run()))?,
         spawn("dataset-events-seq", Box::new(move || sequencer.run()))?,
     ];
+    let retention = Arc::new(Retention::new(
+        Arc::clone(&shared),
+        Arc::clone(&site.storage),
+        Arc::clone(&index),
+        site.signer,
+        options.retention,
+    ));
+    let retaining = match options.retention.keep_for {
+        Some(_) => Some(RetentionThread::start(Arc::clone(&retention)).map_err(|source| OpenError::Io {
+            attempted: "start the thread dataset-events-retain".to_owned(),
+            source,
+        })?),
+        None => None,
+    };
     Ok(Ledger {
         owner: Arc::new(Owner {
             shared,
             storage: site.storage,
             index,
+            retention,
+            retaining,
             threads: Mutex::new(threads),
             lock_file: Mutex::new(site.lock_file),
         }),

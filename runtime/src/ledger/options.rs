@@ -12,6 +12,7 @@ use crate::ids::LedgerId;
 use crate::journal::control::Layout;
 use crate::log::signer::Signer;
 use crate::log::storage::{MemoryStorage, Storage};
+use crate::retention::Settings;
 
 /// What to do when the disk cannot hold a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +47,7 @@ pub struct LedgerOptions {
     pub(super) signer: Option<Arc<dyn Signer>>,
     pub(super) on_unavailable: OnUnavailable,
     pub(super) accept_loss: bool,
+    pub(crate) retention: Settings,
     pub(crate) fixed: Option<Fixed>,
     pub(crate) memory: Option<Memory>,
 }
@@ -90,6 +92,7 @@ impl Default for LedgerOptions {
             signer: None,
             on_unavailable: OnUnavailable::RefuseStart,
             accept_loss: false,
+            retention: Settings::default(),
             fixed: None,
             memory: None,
         }
@@ -180,6 +183,23 @@ impl LedgerOptions {
     /// `ledger.rolled_back` event and stands in the next checkpoint. Defaults to false.
     pub fn accept_loss(mut self, accept_loss: bool) -> Self {
         self.accept_loss = accept_loss;
+        self
+    }
+
+    /// Drops segments of the log that are older than this, under a signed cut, once all required sinks have them.
+    /// By default everything is kept. See [`Ledger::retain`].
+    ///
+    /// Whole segments are dropped, so what stays is up to [`segment_bytes`](Self::segment_bytes) more. A ledger
+    /// without a required sink drops nothing, unless [`drop_without_copy`](Self::drop_without_copy) accepts it.
+    pub fn keep_for(mut self, age: Duration) -> Self {
+        self.retention.keep_for = Some(age);
+        self
+    }
+
+    /// Accepts that [`keep_for`](Self::keep_for) drops what no sink holds, so that it is gone for good. Defaults to
+    /// false.
+    pub fn drop_without_copy(mut self, is_accepted: bool) -> Self {
+        self.retention.drops_without_copy = is_accepted;
         self
     }
 

@@ -7,6 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+mod begin;
+
+use self::begin::Begin;
 use super::error::OpenError;
 use super::log_writer::{LogEnd, WriteFailed};
 use super::sequencer::{GROUP_BYTES, gap_event};
@@ -28,6 +31,7 @@ use crate::log::reader::{LogReader, RawLine};
 use crate::log::signer::Signer;
 use crate::log::storage::Storage;
 use crate::log::{LogPosition, head_table_name, segment_name};
+use crate::retention::CUT_SURFACE;
 
 /// The most bytes of a torn tail that are cut: one group and the longest line it can end with.
 const MAX_TORN_BYTES: u64 = 2 * GROUP_BYTES as u64;
@@ -145,12 +149,16 @@ impl Recovery<'_> {
     /// Finds the end of the log, completes it from the journal, and writes a checkpoint.
     pub(crate) fn run(&self) -> Result<(LogEnd, Report), OpenError> {
         let mut report = Report::default();
-        let segments = self.segments()?;
+        let begin = self.begin()?;
+        let segments = self.segments(begin.position)?;
         let (mut checkpoint_file_end, newest) = self.newest_checkpoint()?;
-        let end = self.end_of_log(&segments)?;
+        let end = self.end_of_log(&segments, begin.position)?;
         let control = self.control();
         report.is_after_crash = control.as_ref().is_some_and(Control::is_open);
-        let covered = newest.as_ref().map_or(LogPosition::START, |(_, checkpoint)| checkpoint.position);
+        begin.check(newest.as_ref().map(|(_, checkpoint)| checkpoint))?;
+        // The end of the last segment that was dropped is the same place as the beginning of the log.
+        let covered = newest.as_ref().map_or(begin.position, |(_, checkpoint)| checkpoint.position);
+        let covered = covered.max(begin.position);
         let mut chain = match &newest {
             Some((line, checkpoint)) => CheckpointChain::resume(line, checkpoint),
             None => CheckpointChain::new(self.ledger_id),
@@ -159,7 +167,7 @@ impl Recovery<'_> {
         let newest_epoch = newest.as_ref().map_or(0, |(_, checkpoint)| checkpoint.epoch);
         let promised = control.as_ref().filter(|control| control.epoch() >= newest_epoch);
         let promised = promised.map_or(covered, |control| control.durable().max(covered));
-        let is_short = end < promised || self.is_short(&segments, end, covered)?;
+        let is_short = end < promised || self.is_short(&segments, begin.position, end, covered)?;
         if is_short {
             let number = newest.as_ref().map_or(0, |(_, checkpoint)| checkpoint.number);
             if !self.accept_loss {
@@ -172,12 +180,12 @@ impl Recovery<'_> {
             report.rolled_back = Some((number, promised));
         }
         let mut walk = if is_short {
-            Walk { heads: Heads::new(self.ledger_id), open: HashMap::new() }
+            Walk { heads: begin.heads.clone(), open: HashMap::new() }
         } else {
-            self.walk_to(covered, newest.as_ref().map(|(_, checkpoint)| checkpoint))?
+            self.walk_to(&begin, covered, newest.as_ref().map(|(_, checkpoint)| checkpoint))?
         };
-        let trusted = if is_short { LogPosition::START } else { covered };
-        let durable = control.as_ref().map_or(LogPosition::START, Control::durable).max(trusted);
+        let trusted = if is_short { begin.position } else { covered };
+        let durable = control.as_ref().map_or(trusted, Control::durable).max(trusted);
         let end = self.walk_tail(&mut walk, trusted, end, durable, is_short, &mut report)?;
         self.rewrite(trusted, end, &mut chain, is_short)?;
         let epoch = control.as_ref().map_or(0, Control::epoch).max(newest_epoch) + 1;
@@ -206,13 +214,14 @@ impl Recovery<'_> {
             epoch,
         };
         self.storage.sync_folder("log").map_err(io_error("fsync the folder log"))?;
-        self.complete(&mut log_end, walk.open, &mut report)?;
+        self.complete(&begin, &mut log_end, walk.open, &mut report)?;
         let reason = match &report {
             Report { rolled_back: Some(_), .. } => CheckpointReason::AcceptedLoss,
             Report { is_after_crash: true, .. } => CheckpointReason::Recovery,
             _ => CheckpointReason::Open,
         };
         log_end.checkpoint(reason, self.now, None)?;
+        begin.finish(&*self.storage)?;
         Ok((log_end, report))
     }
 
@@ -222,18 +231,19 @@ impl Recovery<'_> {
         control.is_of(self.ledger_id).then_some(control)
     }
 
-    /// The segments' numbers, which must follow each other.
-    fn segments(&self) -> Result<Vec<u32>, OpenError> {
+    /// The segments' numbers, which must follow each other from where the log begins.
+    fn segments(&self, begin: LogPosition) -> Result<Vec<u32>, OpenError> {
         let names = self.storage.list("log").map_err(io_error("list the folder log"))?;
         let mut segments: Vec<u32> = names
             .iter()
             .filter_map(|name| name.strip_suffix(".ndjson")?.parse().ok())
-            .filter(|segment| *segment > 0)
+            .filter(|segment| *segment >= begin.segment)
             .collect();
         segments.sort_unstable();
-        if let Some(pair) = segments.windows(2).find(|pair| pair[0] + 1 != pair[1]) {
+        let expected = begin.segment..;
+        if let Some((missing, _)) = expected.zip(&segments).find(|(expected, found)| expected != *found) {
             return Err(OpenError::Corrupt {
-                position: LogPosition { segment: pair[0] + 1, offset: 0 },
+                position: LogPosition { segment: missing, offset: 0 },
                 reason: "the segment is missing".to_owned(),
             });
         }
@@ -274,16 +284,22 @@ impl Recovery<'_> {
         file.len().map_err(io_error(format!("read the length of {name}")))
     }
 
-    fn end_of_log(&self, segments: &[u32]) -> Result<LogPosition, OpenError> {
+    fn end_of_log(&self, segments: &[u32], begin: LogPosition) -> Result<LogPosition, OpenError> {
         match segments.last() {
-            None => Ok(LogPosition::START),
+            None => Ok(begin),
             Some(segment) => Ok(LogPosition { segment: *segment, offset: self.segment_len(*segment)? }),
         }
     }
 
     /// Whether bytes that a checkpoint covers are gone.
-    fn is_short(&self, segments: &[u32], end: LogPosition, covered: LogPosition) -> Result<bool, OpenError> {
-        if covered == LogPosition::START {
+    fn is_short(
+        &self,
+        segments: &[u32],
+        begin: LogPosition,
+        end: LogPosition,
+        covered: LogPosition,
+    ) -> Result<bool, OpenError> {
+        if covered == begin {
             return Ok(false);
         }
         if end < covered || !segments.contains(&covered.segment) {
@@ -293,8 +309,13 @@ impl Recovery<'_> {
     }
 
     /// The heads at the newest checkpoint: from the newest head table before it, and the lines between.
-    fn walk_to(&self, covered: LogPosition, newest: Option<&Checkpoint>) -> Result<Walk, OpenError> {
-        let (mut walk, from) = self.newest_table(covered)?;
+    fn walk_to(
+        &self,
+        begin: &Begin,
+        covered: LogPosition,
+        newest: Option<&Checkpoint>,
+    ) -> Result<Walk, OpenError> {
+        let (mut walk, from) = self.newest_table(begin, covered)?;
         let mut reader = LogReader::new(Arc::clone(&self.storage), from, covered);
         while let Some(line) = reader.next_line().map_err(io_error("read the log"))? {
             walk.take(self.ledger_id, &line)
@@ -312,8 +333,8 @@ impl Recovery<'_> {
         Ok(walk)
     }
 
-    fn newest_table(&self, covered: LogPosition) -> Result<(Walk, LogPosition), OpenError> {
-        for segment in (1..=covered.segment).rev() {
+    fn newest_table(&self, begin: &Begin, covered: LogPosition) -> Result<(Walk, LogPosition), OpenError> {
+        for segment in (begin.position.segment..=covered.segment).rev() {
             let name = head_table_name(segment);
             let bytes = self.storage.read(&name).map_err(io_error(format!("read {name}")))?;
             let Some(table) = bytes.and_then(|bytes| HeadTable::parse(&bytes, self.ledger_id).ok()) else {
@@ -323,7 +344,9 @@ impl Recovery<'_> {
                 continue;
             }
             let mut open = HashMap::new();
-            for attempt in &table.attempts {
+            // Those before the cut had ended when it was made, or it would not have been.
+            let attempts = table.attempts.iter().filter(|attempt| attempt.position >= begin.position);
+            for attempt in attempts {
                 let mut reader = LogReader::new(Arc::clone(&self.storage), attempt.position, table.position);
                 let line = reader.next_line().map_err(io_error("read an open attempt"))?;
                 let line = line.filter(|line| StoredAttempt::parse(&line.bytes).is_some());
@@ -337,7 +360,7 @@ impl Recovery<'_> {
             }
             return Ok((Walk { heads: table.heads, open }, table.position));
         }
-        Ok((Walk { heads: Heads::new(self.ledger_id), open: HashMap::new() }, LogPosition::START))
+        Ok((Walk { heads: begin.heads.clone(), open: HashMap::new() }, begin.position))
     }
 
     /// Follows the lines behind the newest checkpoint; cuts a torn tail.
@@ -368,7 +391,7 @@ impl Recovery<'_> {
     }
 
     /// Moves the end of a file to `quarantine/`.
-    fn cut(&self, name: &str, from: u64, to: u64) -> Result<(), OpenError> {
+    pub(super) fn cut(&self, name: &str, from: u64, to: u64) -> Result<(), OpenError> {
         let failed = || io_error(format!("cut {name} at byte {from}"));
         let file = self.storage.open(name, false).map_err(failed())?;
         let mut bytes = vec![0; (to - from) as usize];
@@ -389,7 +412,7 @@ impl Recovery<'_> {
         is_whole_log: bool,
     ) -> Result<(), OpenError> {
         if is_whole_log {
-            chain.restart();
+            chain.restart(from);
         }
         for segment in from.segment..=end.segment {
             let name = segment_name(segment);
@@ -418,6 +441,7 @@ impl Recovery<'_> {
     /// Appends what the journal holds and the log does not.
     fn complete(
         &self,
+        begin: &Begin,
         end: &mut LogEnd,
         mut open: HashMap<EventId, (LogPosition, Box<[u8]>)>,
         report: &mut Report,
@@ -430,7 +454,7 @@ impl Recovery<'_> {
             scan(image.mapping, image.layout, self.ledger_id, |found| left.take(found));
             report.in_flight = if control.is_open() { control.in_flight() } else { 0 };
         }
-        self.drop_known(&mut left, end.position)?;
+        self.drop_known(&mut left, begin.position, end.position)?;
         let cause = if is_same_boot { InterruptCause::Process } else { InterruptCause::Host };
         let anchor = control.as_ref().map(Control::anchor);
         let writer = control.as_ref().map(Control::writer).unwrap_or_default();
@@ -478,7 +502,10 @@ impl Recovery<'_> {
                 report.interrupted += 1;
             }
         }
-        let own = self.own_events(control.as_ref(), report, end.epoch);
+        let mut own = self.own_events(control.as_ref(), report, end.epoch);
+        if let Some(input) = begin.untold(&self.storage, end.position)? {
+            own.push((self.own_event)(&OwnEvent::system(CUT_SURFACE, &input)));
+        }
         let writer = (self.writer_json)(end.epoch);
         for bytes in &own {
             if let Some(record) = Record::decode(bytes, None) {
@@ -494,9 +521,11 @@ impl Recovery<'_> {
     }
 
     /// Takes out what the log holds already.
-    fn drop_known(&self, left: &mut Left, end: LogPosition) -> Result<(), OpenError> {
-        // Behind the end there is nothing; the journal may speak of segments whose loss was accepted.
+    fn drop_known(&self, left: &mut Left, begin: LogPosition, end: LogPosition) -> Result<(), OpenError> {
+        // Behind the end there is nothing; the journal may speak of segments whose loss was accepted. Before the
+        // beginning there is nothing either: what was dropped had been marked in the journal long before.
         let Some(from) = left.from.filter(|from| *from < end) else { return Ok(()) };
+        let from = from.max(begin);
         let mut reader = LogReader::new(Arc::clone(&self.storage), from, end);
         let mut line = RawLine { position: from, bytes: Vec::new(), is_terminated: false };
         while reader.next_into(&mut line).map_err(io_error("read the log"))? {

@@ -122,6 +122,11 @@ impl Heads {
         }
     }
 
+    /// The ledger whose streams these are.
+    pub(crate) fn ledger_id(&self) -> LedgerId {
+        self.ledger_id
+    }
+
     /// The number of a stream. A stream not yet seen gets one, with its genesis as head; it counts for
     /// the root only from its first line on.
     pub(crate) fn stream(&mut self, tenant_id: &str, env: &str) -> Result<StreamId, InvalidId> {

@@ -1,6 +1,7 @@
 //! The log: append-only NDJSON segments, the chain through them, and what proves it.
 
 pub(crate) mod checkpoint;
+pub(crate) mod cut;
 pub(crate) mod encode;
 pub(crate) mod head_table;
 pub(crate) mod heads;

@@ -23,6 +23,8 @@ struct Contents {
 #[derive(Default)]
 struct Disk {
     files: BTreeMap<String, Arc<Mutex<Contents>>>,
+    /// Files whose removal a power cut would undo: their folder was not synced since.
+    removed: BTreeMap<String, Arc<Mutex<Contents>>>,
     /// Changes and syncs done so far.
     operations: u64,
     fail_at: Option<u64>,
@@ -69,6 +71,11 @@ impl FaultyStorage {
         storage
     }
 
+    /// Has every change or sync from the `operation`-th on fail.
+    pub(crate) fn fail_from(&self, operation: u64) {
+        lock(&self.disk).fail_at = Some(operation);
+    }
+
     /// Puts a file there, synced, without counting.
     pub(crate) fn put(&self, name: &str, bytes: Vec<u8>) {
         let contents = Contents { now: bytes.clone(), synced: bytes, is_named: true };
@@ -81,7 +88,14 @@ impl FaultyStorage {
 
     /// What is left when the power goes: synced bytes of files whose names were synced.
     pub(crate) fn after_power_cut(&self) -> MemoryStorage {
-        self.left(|contents| contents.is_named.then(|| contents.synced.clone()))
+        let left = self.left(|contents| contents.is_named.then(|| contents.synced.clone()));
+        for (name, contents) in &lock(&self.disk).removed {
+            let contents = lock(contents);
+            if contents.is_named && left.read(name).expect("memory can be read").is_none() {
+                left.replace(name, &contents.synced).expect("memory takes every file");
+            }
+        }
+        left
     }
 
     /// What is left when the process goes.
@@ -142,7 +156,10 @@ impl Storage for FaultyStorage {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.count()?;
-        lock(&self.disk).files.remove(name);
+        let mut disk = lock(&self.disk);
+        if let Some(contents) = disk.files.remove(name) {
+            disk.removed.insert(name.to_owned(), contents);
+        }
         Ok(())
     }
 
@@ -156,11 +173,12 @@ impl Storage for FaultyStorage {
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
         self.count()?;
         let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        for (name, contents) in &lock(&self.disk).files {
-            if name.strip_prefix(&prefix).is_some_and(|name| !name.contains('/')) {
-                lock(contents).is_named = true;
-            }
+        let is_in = |name: &str| name.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'));
+        let mut disk = lock(&self.disk);
+        for (_, contents) in disk.files.iter().filter(|(name, _)| is_in(name)) {
+            lock(contents).is_named = true;
         }
+        disk.removed.retain(|name, _| !is_in(name));
         Ok(())
     }
 

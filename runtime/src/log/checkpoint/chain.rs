@@ -97,11 +97,11 @@ impl CheckpointChain {
         }
     }
 
-    /// Makes the next checkpoint cover the log from its start anew, because bytes that earlier ones
+    /// Makes the next checkpoint cover the log from its beginning anew, because bytes that earlier ones
     /// cover are lost. The whole log must be given to [`log_bytes`](Self::log_bytes) again, and the
     /// checkpoint be sealed with all heads and [`CheckpointReason::AcceptedLoss`].
-    pub(crate) fn restart(&mut self) {
-        self.from = Some(LogPosition::START);
+    pub(crate) fn restart(&mut self, begin: LogPosition) {
+        self.from = Some(begin);
         self.log_bytes = 0;
         self.log_hash = Sha256::new();
     }
@@ -267,7 +267,7 @@ mod tests {
         let mut chain = CheckpointChain::new(ledger_id());
         chain.log_bytes(b"one\ntwo\n");
         chain.seal(&body(CheckpointReason::Interval, 8), &signer).unwrap();
-        chain.restart();
+        chain.restart(LogPosition::START);
         chain.log_bytes(b"one\n");
         let line = chain.seal(&body(CheckpointReason::AcceptedLoss, 4), &signer).unwrap();
         let (checkpoint, _) = parse(&line);

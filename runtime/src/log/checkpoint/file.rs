@@ -73,6 +73,16 @@ impl CheckpointFile {
     /// Positions grow from one to the next, except where an operator went on after a loss; what is found
     /// covers the byte in any case.
     pub(crate) fn first_beyond(&self, position: LogPosition) -> io::Result<Option<(Vec<u8>, Checkpoint)>> {
+        let found = self.find_beyond(position)?;
+        Ok(found.map(|(stored, checkpoint)| (stored.line, checkpoint)))
+    }
+
+    /// The offset of its line, as [`first_beyond`](Self::first_beyond).
+    pub(crate) fn first_offset_beyond(&self, position: LogPosition) -> io::Result<Option<u64>> {
+        Ok(self.find_beyond(position)?.map(|(stored, _)| stored.offset))
+    }
+
+    fn find_beyond(&self, position: LogPosition) -> io::Result<Option<(StoredCheckpoint, Checkpoint)>> {
         let (mut low, mut high) = (0, self.end);
         let mut found = None;
         // Both are beginnings of lines, or the end. All before `low` end at or before the position.
@@ -82,7 +92,7 @@ impl CheckpointFile {
             let checkpoint = stored.parse().map_err(io::Error::other)?;
             if checkpoint.position > position {
                 high = start;
-                found = Some((stored.line, checkpoint));
+                found = Some((stored, checkpoint));
             } else {
                 low = start + stored.line.len() as u64 + 1;
             }

@@ -172,8 +172,17 @@ impl Checkpoint {
 
     /// Whether this checkpoint's line was signed with the secret half of a public key.
     pub(crate) fn is_signed_by(&self, line: &[u8], public_key: &[u8; 32]) -> bool {
-        signed_part(line).is_some_and(|message| is_signed_by(public_key, &message, &self.signature.0))
+        is_line_signed_by(line, &self.signature, public_key)
     }
+}
+
+/// Whether a line that ends in its signature was signed with the secret half of a public key.
+pub(in crate::log) fn is_line_signed_by(
+    line: &[u8],
+    signature: &SignatureHex,
+    public_key: &[u8; 32],
+) -> bool {
+    signed_part(line).is_some_and(|message| is_signed_by(public_key, &message, &signature.0))
 }
 
 /// What stands between the signed part of a line and its end: `,"signature":"`, 128 digits, `"}`.
@@ -181,7 +190,7 @@ const SIGNATURE_KEY: &[u8] = b",\"signature\":\"";
 const SIGNATURE_LEN: usize = SIGNATURE_KEY.len() + 128 + 2;
 
 /// The bytes that are signed: the line without its last key.
-fn signed_part(line: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::log) fn signed_part(line: &[u8]) -> Option<Vec<u8>> {
     let (head, tail) = line.split_at_checked(line.len().checked_sub(SIGNATURE_LEN)?)?;
     tail.strip_prefix(SIGNATURE_KEY)?.strip_suffix(b"\"}")?;
     let mut message = head.to_vec();
@@ -190,7 +199,7 @@ fn signed_part(line: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Puts the signature in as the last key of what was signed.
-fn with_signature(mut message: Vec<u8>, signature: SignatureHex) -> Vec<u8> {
+pub(in crate::log) fn with_signature(mut message: Vec<u8>, signature: SignatureHex) -> Vec<u8> {
     message.pop();
     message.extend_from_slice(SIGNATURE_KEY);
     message.extend_from_slice(&signature.to_hex());

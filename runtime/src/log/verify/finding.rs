@@ -56,6 +56,14 @@ pub enum Verdict {
     HeadOlder,
     /// A head table is not the one that was signed, or does not agree with the log.
     HeadTableMismatch,
+    /// A cut's bytes are not those that were signed, or the key is not listed or trusted.
+    CutAltered,
+    /// A cut is not there.
+    CutMissing,
+    /// A cut does not continue the one before it, or names a checkpoint or heads that are not there.
+    CutInconsistent,
+    /// A segment before the cut is there again, and is not the one that was dropped.
+    DroppedSegmentAltered,
 }
 
 impl Verdict {
@@ -82,6 +90,10 @@ impl Verdict {
             Self::HeadMismatch => "head_mismatch",
             Self::HeadOlder => "head_older",
             Self::HeadTableMismatch => "head_table_mismatch",
+            Self::CutAltered => "cut_altered",
+            Self::CutMissing => "cut_missing",
+            Self::CutInconsistent => "cut_inconsistent",
+            Self::DroppedSegmentAltered => "dropped_segment_altered",
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 
 use serde::Deserialize;
 
+use super::cuts::Begin;
 use super::finding::{Finding, Findings, Verdict};
 use super::options::CheckpointHead;
 use crate::event::LineHash;
@@ -26,7 +27,7 @@ pub(super) struct Keyring<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signed {
+pub(super) enum Signed {
     Valid,
     Invalid,
     UnknownKey,
@@ -35,11 +36,16 @@ enum Signed {
 impl Keyring<'_> {
     fn check(&self, stored: &StoredCheckpoint) -> Signed {
         let Ok(checkpoint) = stored.parse() else { return Signed::Invalid };
-        let listed = self.identity.keys.iter().filter(|key| key.key_id == checkpoint.key_id);
+        self.check_signed(&checkpoint.key_id, |key| checkpoint.is_signed_by(&stored.line, key))
+    }
+
+    /// Whether what is said to be signed with a key was.
+    pub(super) fn check_signed(&self, key_id: &str, is_signed_by: impl Fn(&[u8; 32]) -> bool) -> Signed {
+        let listed = self.identity.keys.iter().filter(|key| key.key_id == key_id);
         let listed: Vec<_> = listed.map(|key| key.public_key.0).collect();
         // A trusted key counts under whatever name, also when `ledger.json` no longer lists it.
         let accepted = if self.trusted.is_empty() { &listed } else { self.trusted };
-        if accepted.iter().any(|key| checkpoint.is_signed_by(&stored.line, key)) {
+        if accepted.iter().any(is_signed_by) {
             Signed::Valid
         } else if accepted.iter().any(|key| listed.contains(key)) {
             Signed::Invalid
@@ -78,8 +84,11 @@ pub(super) struct History {
     /// How many lines the file has.
     pub(super) count: u64,
     pub(super) newest: Option<Newest>,
-    /// The offset of the line from which on the log is compared: the last that covers it from its start.
+    /// The offset of the line from which on the log is compared: the last that covers it from its start, or
+    /// the one behind the checkpoint at which the log was cut.
     pub(super) start: u64,
+    /// The number of the checkpoint before that line; 0 when it begins a range by itself.
+    pub(super) before_start: u64,
     /// Offsets of lines that say nothing, because they were altered or nobody known signed them.
     pub(super) skipped: BTreeSet<u64>,
     /// The checkpoints with which an operator accepted a loss.
@@ -95,6 +104,7 @@ impl History {
             count: 0,
             newest: None,
             start: 0,
+            before_start: 0,
             skipped: BTreeSet::new(),
             accepted_losses: Vec::new(),
             is_whole: true,
@@ -122,6 +132,8 @@ struct Unsigned {
 struct Walk<'a> {
     keyring: &'a Keyring<'a>,
     expected: &'a [CheckpointHead],
+    begin: &'a Begin,
+    is_anchored: bool,
     findings: &'a mut Findings,
     history: History,
     previous: Option<Previous>,
@@ -134,6 +146,7 @@ pub(super) fn check(
     file: &CheckpointFile,
     keyring: &Keyring<'_>,
     expected: &[CheckpointHead],
+    begin: &Begin,
     findings: &mut Findings,
 ) -> io::Result<History> {
     let newest = file.newest()?;
@@ -141,6 +154,8 @@ pub(super) fn check(
     let mut walk = Walk {
         keyring,
         expected,
+        begin,
+        is_anchored: begin.anchor.is_none(),
         findings,
         history: History::empty(),
         previous: None,
@@ -252,10 +267,11 @@ impl Walk<'_> {
         if self.history.skipped.contains(&stored.offset) {
             return;
         }
-        if link.from == Some(LogPosition::START) {
-            self.history.start = stored.offset;
+        if link.from.is_some_and(|from| from <= self.begin.position) {
+            (self.history.start, self.history.before_start) = (stored.offset, 0);
             self.history.accepted_losses.push(number);
         }
+        self.anchor(stored, number, hash);
         self.history.newest = Some(Newest {
             head: CheckpointHead { number, hash },
             at: link.at,
@@ -263,6 +279,20 @@ impl Walk<'_> {
             position: link.position,
             key_id: link.key_id.clone(),
         });
+    }
+
+    /// Behind the checkpoint that the cut names, the log is compared.
+    fn anchor(&mut self, stored: &StoredCheckpoint, number: u64, hash: LineHash) {
+        let Some(anchor) = self.begin.anchor.as_ref().filter(|anchor| anchor.head.number == number) else {
+            return;
+        };
+        let Ok(checkpoint) = stored.parse() else { return };
+        self.is_anchored = true;
+        self.history.start = stored.offset + stored.line.len() as u64 + 1;
+        self.history.before_start = number;
+        if let Some(finding) = anchor.differs(&checkpoint, hash) {
+            self.findings.push(finding);
+        }
     }
 
     /// Reports a fault of the chain itself.
@@ -309,6 +339,9 @@ impl Walk<'_> {
 
     fn finish(mut self) -> History {
         self.report_unsigned();
+        if let Some(anchor) = self.begin.anchor.as_ref().filter(|_| !self.is_anchored) {
+            self.findings.push(anchor.missing());
+        }
         let last = self.previous.as_ref().map_or(0, |previous| previous.number);
         for expected in self.expected.iter().filter(|expected| expected.number > last) {
             let message = format!("the ledger ends with checkpoint {last}, {} is expected", expected.number);

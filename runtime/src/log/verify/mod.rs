@@ -4,6 +4,7 @@
 //! it and hashes the ranges that the checkpoints sign (`scan`), another splits it into lines and replays
 //! the streams (`replay`, `stream`). Nothing is written, and the writer need not stop.
 
+mod cuts;
 mod finding;
 mod history;
 mod ledger;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
+use self::cuts::Begin;
+pub use self::cuts::CutReport;
 use self::finding::Findings;
 pub use self::finding::{Finding, Verdict};
 use self::history::{History, Keyring};
@@ -31,10 +34,14 @@ use self::replay::Replay;
 pub use self::report::{Protected, Unprotected, VerifyReport};
 use self::snapshot::Snapshot;
 use super::checkpoint::CHECKPOINTS_NAME;
+use super::cut::CutFile;
 use super::storage::{DiskStorage, Storage};
 
 /// How many messages the scan may be ahead of the replay; bounds memory to about 64 chunks of 256 KiB.
 const CHANNEL_MESSAGES: usize = 64;
+
+/// How often a verification begins anew because segments were dropped meanwhile.
+const MAX_RETRIES: usize = 3;
 
 /// Verifies the ledger in a directory, which may be in use by another process.
 ///
@@ -55,11 +62,31 @@ pub(crate) fn verify_storage(
     storage: &dyn Storage,
     options: &VerifyOptions,
 ) -> Result<VerifyReport, VerifyError> {
-    let snapshot = Snapshot::take(storage)?;
+    for _ in 0..MAX_RETRIES {
+        let snapshot = Snapshot::take(storage)?;
+        let cuts = snapshot.cuts.lines.len();
+        let report = verify_snapshot(storage, snapshot, options);
+        // Segments that were read may have been dropped meanwhile: it is another log then.
+        let is_doubtful = report.as_ref().map_or(true, |report| !report.verified);
+        if !is_doubtful || CutFile::read(storage).is_ok_and(|now| now.lines.len() == cuts) {
+            return report;
+        }
+    }
+    verify_snapshot(storage, Snapshot::take(storage)?, options)
+}
+
+fn verify_snapshot(
+    storage: &dyn Storage,
+    mut snapshot: Snapshot,
+    options: &VerifyOptions,
+) -> Result<VerifyReport, VerifyError> {
     let mut findings = Findings::new(options.scope.clone());
-    let keyring = Keyring { identity: &snapshot.identity, trusted: &options.trusted_keys };
+    let identity = snapshot.identity.clone();
+    let keyring = Keyring { identity: &identity, trusted: &options.trusted_keys };
+    let begin = cuts::check(storage, &snapshot, &keyring, &mut findings)?;
+    snapshot.begin_at(begin.position);
     let history = match &snapshot.checkpoints {
-        Some(file) => history::check(file, &keyring, &options.checkpoints, &mut findings)
+        Some(file) => history::check(file, &keyring, &options.checkpoints, &begin, &mut findings)
             .map_err(|source| snapshot::io_error(storage, "read", CHECKPOINTS_NAME, source))?,
         None => History::empty(),
     };
@@ -67,7 +94,8 @@ pub(crate) fn verify_storage(
         report_no_checkpoint(&snapshot, options, &mut findings);
     }
     report_unsigned_segment(&snapshot, &history, &mut findings);
-    let outcome = replay_log(storage, &snapshot, &history, options, &mut findings)?;
+    let (outcome, expected_dropped) =
+        replay_log(storage, &snapshot, &begin, &history, options, &mut findings)?;
     let is_key_trusted = !options.trusted_keys.is_empty();
     let protected = history.newest.map(|newest| Protected {
         checkpoint: newest.head,
@@ -90,6 +118,7 @@ pub(crate) fn verify_storage(
         ledger_id: snapshot.identity.ledger_id,
         scope: options.scope.clone(),
         verified: findings.is_empty(),
+        cut: begin.report,
         bytes: counts.bytes,
         events: counts.events,
         attempts: counts.attempts,
@@ -100,6 +129,7 @@ pub(crate) fn verify_storage(
         head: outcome.head,
         accepted_losses: history.accepted_losses,
         expected: (options.heads.len() + options.checkpoints.len()) as u64,
+        expected_dropped,
         findings,
         findings_left_out,
         findings_elsewhere,
@@ -131,17 +161,16 @@ fn report_unsigned_segment(snapshot: &Snapshot, history: &History, findings: &mu
 fn replay_log(
     storage: &dyn Storage,
     snapshot: &Snapshot,
+    begin: &Begin,
     history: &History,
     options: &VerifyOptions,
     findings: &mut Findings,
-) -> Result<replay::Outcome, VerifyError> {
-    let ledger_id = snapshot.identity.ledger_id;
-    let mut replay = Replay::new(ledger_id, options.scope.as_ref(), history, &snapshot.tables, findings);
-    replay.expect_heads(&options.heads);
+) -> Result<(replay::Outcome, u64), VerifyError> {
+    let mut replay = Replay::new(begin, options.scope.as_ref(), history, &snapshot.tables, findings);
+    let expected_dropped = replay.expect_heads(&options.heads);
     thread::scope(|threads| {
         let (sender, receiver) = sync_channel(CHANNEL_MESSAGES);
-        let scan =
-            threads.spawn(move || scan::scan(storage, snapshot, history.start, &history.skipped, &sender));
+        let scan = threads.spawn(move || scan::scan(storage, snapshot, history, &sender));
         for message in receiver {
             replay.message(message);
         }
@@ -150,7 +179,7 @@ fn replay_log(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })?;
-    Ok(replay.finish(snapshot.end(), &snapshot.tables))
+    Ok((replay.finish(snapshot.end(), &snapshot.tables), expected_dropped))
 }
 
 /// A ledger could not be verified at all.

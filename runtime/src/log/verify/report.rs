@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::cuts::CutReport;
 use super::finding::Finding;
 use super::options::CheckpointHead;
 use crate::ids::{LedgerId, Scope};
@@ -55,6 +56,9 @@ pub struct VerifyReport {
     pub scope: Option<Scope>,
     /// Whether nothing was found. See [`is_verified`](Self::is_verified).
     pub verified: bool,
+    /// The cut with which the log begins; `None` when it begins with the ledger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut: Option<CutReport>,
     /// Bytes of the lines that were read.
     pub bytes: u64,
     /// Events.
@@ -78,6 +82,8 @@ pub struct VerifyReport {
     pub accepted_losses: Vec<u64>,
     /// How many heads and checkpoints were expected from outside.
     pub expected: u64,
+    /// How many of those heads are of events before the cut, which nothing here can tell of any more.
+    pub expected_dropped: u64,
     /// What does not hold, in log order; at most 100.
     pub findings: Vec<Finding>,
     /// How many findings were left out beyond those.
@@ -100,6 +106,11 @@ impl VerifyReport {
         if self.expected == 0 {
             limits.push(
                 "whether the whole directory was put back to an earlier state: give a head that was noted outside",
+            );
+        }
+        if self.expected_dropped > 0 {
+            limits.push(
+                "whether expected heads before the cut were there: verify a copy that holds what was dropped",
             );
         }
         if self.protected.as_ref().is_none_or(|protected| !protected.is_key_trusted) {
@@ -128,6 +139,15 @@ impl fmt::Display for VerifyReport {
             "  read: {} events and {} attempts in {} streams, {} bytes, {} checkpoints",
             self.events, self.attempts, self.streams, self.bytes, self.checkpoints
         )?;
+        if let Some(cut) = &self.cut {
+            let CutReport { number, hash, position, .. } = cut;
+            writeln!(f, "  begins: at {position}, by cut {number}:{hash}")?;
+            writeln!(
+                f,
+                "  dropped before: {} events in {} segments, {} bytes",
+                cut.dropped_events, cut.dropped_segments, cut.dropped_bytes
+            )?;
+        }
         match &self.protected {
             Some(protected) => {
                 let Protected { checkpoint, position, key_id, is_key_trusted, .. } = protected;

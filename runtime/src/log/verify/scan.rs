@@ -11,6 +11,7 @@ use std::sync::mpsc::SyncSender;
 use sha2::{Digest, Sha256};
 
 use super::VerifyError;
+use super::history::History;
 use super::snapshot::{Snapshot, io_error};
 use crate::log::checkpoint::{CHECKPOINTS_NAME, Checkpoint, CheckpointLines};
 use crate::log::storage::Storage;
@@ -68,6 +69,8 @@ struct Pending {
 struct Ahead<'a> {
     lines: Option<CheckpointLines<'a>>,
     skipped: &'a BTreeSet<u64>,
+    /// Where the log begins; what ends before is not compared.
+    begin: LogPosition,
     queue: VecDeque<Pending>,
     /// The last one read; 0 before the first.
     last_number: u64,
@@ -97,6 +100,9 @@ impl Ahead<'_> {
                     let is_start_known = checkpoint.from.is_some() || follows;
                     self.last_number = checkpoint.number;
                     self.is_last_bad = false;
+                    if checkpoint.position < self.begin {
+                        continue;
+                    }
                     let checkpoint = Arc::new(checkpoint);
                     self.queue.push_back(Pending { checkpoint: Arc::clone(&checkpoint), is_start_known });
                     send(Message::Expect(checkpoint));
@@ -166,23 +172,29 @@ impl Chunks {
     }
 }
 
-/// Scans the log of a snapshot. `start` is the first line of the file of checkpoints that is compared.
+/// Scans the log of a snapshot.
 pub(super) fn scan(
     storage: &dyn Storage,
     snapshot: &Snapshot,
-    start: u64,
-    skipped: &BTreeSet<u64>,
+    history: &History,
     sender: &SyncSender<Message>,
 ) -> Result<(), VerifyError> {
     // A closed channel means that the replay has panicked; the panic is passed on where it is joined.
     let mut send = |message| drop(sender.send(message));
-    let lines = snapshot.checkpoints.as_ref().map(|file| file.lines(start));
-    let mut ahead = Ahead { lines, skipped, queue: VecDeque::new(), last_number: 0, is_last_bad: false };
+    let lines = snapshot.checkpoints.as_ref().map(|file| file.lines(history.start));
+    let mut ahead = Ahead {
+        lines,
+        skipped: &history.skipped,
+        begin: snapshot.begin,
+        queue: VecDeque::new(),
+        last_number: history.before_start,
+        is_last_bad: false,
+    };
     let checkpoint_error = |source| io_error(storage, "read", CHECKPOINTS_NAME, source);
     let mut range = RangeHash::default();
     let mut chunks = Chunks::default();
-    let mut end = LogPosition::START;
-    let mut next_segment = 1;
+    let mut end = snapshot.begin;
+    let mut next_segment = snapshot.begin.segment;
     for segment in &snapshot.segments {
         if next_segment < segment.number {
             send(Message::SegmentMissing { first: next_segment, last: segment.number - 1 });
@@ -238,7 +250,7 @@ pub(super) fn scan(
     while let Some(pending) = ahead.queue.pop_front() {
         // An empty segment that is not there yet leaves no byte behind.
         let place = pending.checkpoint.position;
-        let is_exact = place == end || place == LogPosition::START;
+        let is_exact = place == end || place == snapshot.begin;
         let place = if is_exact { Place::Exact } else { Place::Short(end) };
         send(range.boundary(pending, place));
         ahead.fill(end, &mut send).map_err(checkpoint_error)?;

@@ -7,10 +7,11 @@ use super::VerifyError;
 use crate::event::LineHash;
 use crate::ids::LedgerId;
 use crate::log::checkpoint::{CHECKPOINTS_NAME, CheckpointFile};
+use crate::log::cut::{CUTS_NAME, CutFile};
 use crate::log::head_table::HeadTable;
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::storage::Storage;
-use crate::log::{LogPosition, segment_name};
+use crate::log::{LogPosition, head_table_name, segment_name};
 
 /// How often a snapshot is taken anew because a rotation came between.
 const MAX_RETAKES: usize = 3;
@@ -37,8 +38,11 @@ pub(super) struct Snapshot {
     pub(super) checkpoints: Option<CheckpointFile>,
     /// By segment.
     pub(super) tables: Vec<StoredTable>,
+    pub(super) cuts: CutFile,
     /// By number.
     pub(super) segments: Vec<Segment>,
+    /// Where the log begins.
+    pub(super) begin: LogPosition,
 }
 
 impl Snapshot {
@@ -63,6 +67,7 @@ impl Snapshot {
     /// they speak of, so lengths taken last cover what they name.
     fn take_once(storage: &dyn Storage) -> Result<Self, VerifyError> {
         let identity = read_identity(storage)?;
+        let cuts = CutFile::read(storage).map_err(|source| io_error(storage, "read", CUTS_NAME, source))?;
         let checkpoints = CheckpointFile::open(storage)
             .map_err(|source| io_error(storage, "open", CHECKPOINTS_NAME, source))?;
         let names = storage.list("log").map_err(|source| io_error(storage, "list", "log", source))?;
@@ -83,7 +88,15 @@ impl Snapshot {
             segments.push(Segment { number, len });
         }
         segments.sort_unstable_by_key(|segment| segment.number);
-        Ok(Self { identity, checkpoints, tables, segments })
+        let begin = LogPosition::START;
+        Ok(Self { identity, checkpoints, tables, cuts, segments, begin })
+    }
+
+    /// Takes a place as the beginning of the log: what lies before it is no part of it.
+    pub(super) fn begin_at(&mut self, begin: LogPosition) {
+        self.begin = begin;
+        self.segments.retain(|segment| segment.number >= begin.segment);
+        self.tables.retain(|table| table.segment >= begin.segment);
     }
 
     /// The segment before the newest one: whole, so a checkpoint that the rotation wrote covers it.
@@ -94,10 +107,9 @@ impl Snapshot {
 
     /// Where the log ends.
     pub(super) fn end(&self) -> LogPosition {
-        self.segments.last().map_or(LogPosition::START, |segment| LogPosition {
-            segment: segment.number,
-            offset: segment.len,
-        })
+        self.segments
+            .last()
+            .map_or(self.begin, |segment| LogPosition { segment: segment.number, offset: segment.len })
     }
 
     /// The length of all segments.
@@ -119,7 +131,7 @@ fn read_table(
     segment: u32,
     ledger_id: LedgerId,
 ) -> Result<Option<StoredTable>, VerifyError> {
-    let name = crate::log::head_table_name(segment);
+    let name = head_table_name(segment);
     let bytes = storage.read(&name).map_err(|source| io_error(storage, "read", &name, source))?;
     Ok(bytes.map(|bytes| StoredTable {
         segment,

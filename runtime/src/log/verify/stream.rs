@@ -72,6 +72,8 @@ pub(super) struct StreamCheck {
     mismatch: Option<Mismatch>,
     /// The stream is known to be another history; further heads of it are no news.
     is_diverged: bool,
+    /// The newest event before the cut with which the log begins; 0 when there is none.
+    base_seq: u64,
 }
 
 impl StreamCheck {
@@ -88,7 +90,18 @@ impl StreamCheck {
             expected: VecDeque::new(),
             mismatch: None,
             is_diverged: false,
+            base_seq: 0,
         }
+    }
+
+    /// A stream that goes on from a cut; the signed head table of that place lists it.
+    pub(super) fn from_cut(position: LogPosition, seq: u64) -> Self {
+        Self { first: position, at: position, is_listed: true, base_seq: seq, ..Self::new() }
+    }
+
+    /// Whether an event lies before the cut, so that nothing here can tell whether it was there.
+    pub(super) fn is_dropped(&self, seq: u64) -> bool {
+        seq < self.base_seq
     }
 
     /// Where the head's line stands.
@@ -199,7 +212,7 @@ impl StreamCheck {
             let message = "it stands before lines that it follows";
             out.push(Finding::new(Verdict::ReorderedLine, message).at(early.at).stream(scope, early.seq));
         } else {
-            out.push(altered(&early, head, self.at, scope));
+            out.push(altered(&early, head, self.at, self.base_seq, scope));
         }
         self.accept(early, head);
         self.meet_expected(&early);
@@ -255,7 +268,7 @@ impl StreamCheck {
             out.push(inserted(&rival, scope));
         }
         if let Some(Suspect { link, before, before_at }) = self.suspect.take() {
-            out.push(altered(&link, &before, before_at, scope));
+            out.push(altered(&link, &before, before_at, self.base_seq, scope));
         }
         self.settle_mismatch(scope, out);
     }
@@ -328,9 +341,12 @@ fn inserted(link: &Link, scope: &Scope) -> Finding {
 
 /// A line is not chained to the one before it: either of the two was altered. The one before is named,
 /// as the next line bears no other mark; if the line itself was altered, the line after it tells too.
-fn altered(link: &Link, head: &Head, at: LogPosition, scope: &Scope) -> Finding {
-    if head.seq == 0 {
-        let message = "it does not begin the stream of this ledger and scope";
+fn altered(link: &Link, head: &Head, at: LogPosition, base_seq: u64, scope: &Scope) -> Finding {
+    if head.seq == base_seq {
+        let message = match base_seq {
+            0 => "it does not begin the stream of this ledger and scope",
+            _ => "it does not continue the stream from the cut",
+        };
         return Finding::new(Verdict::AlteredLine, message).at(link.at).stream(scope, link.seq);
     }
     let message = format!("it, or `prev` in {}, was altered", link.seq);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use self::boundary::Suspect;
 use self::tables::NamedTable;
+use super::cuts::Begin;
 use super::finding::{Finding, Findings, Verdict};
 use super::history::{History, Newest};
 use super::scan::Message;
@@ -81,22 +82,27 @@ pub(super) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     pub(super) fn new(
-        ledger_id: LedgerId,
+        begin: &Begin,
         wanted: Option<&Scope>,
         history: &'a History,
         tables: &'a [StoredTable],
         findings: &'a mut Findings,
     ) -> Self {
-        let mut heads = Heads::new(ledger_id);
+        let mut heads = begin.heads.clone();
         let mut streams = Vec::new();
+        let from_cut: Vec<_> = heads.iter().map(|(scope, head)| (scope.clone(), head.seq)).collect();
+        for (scope, seq) in from_cut {
+            *check_of(&mut streams, heads.stream_of(&scope)) = StreamCheck::from_cut(begin.position, seq);
+        }
         let wanted = wanted.map(|scope| {
-            streams.push(StreamCheck::new());
-            heads.stream_of(scope)
+            let id = heads.stream_of(scope);
+            check_of(&mut streams, id);
+            id
         });
         let mut readable: Vec<_> = tables.iter().filter(|table| table.content.is_ok()).collect();
         readable.sort_by_key(|table| table.content.as_ref().ok().map(|(position, _)| *position));
         Self {
-            ledger_id,
+            ledger_id: heads.ledger_id(),
             wanted,
             newest: history.newest.as_ref(),
             is_history_whole: history.is_whole,
@@ -107,9 +113,9 @@ impl<'a> Replay<'a> {
             heads,
             streams,
             carry: Vec::new(),
-            carry_at: LogPosition::START,
-            position: LogPosition::START,
-            boundary: LogPosition::START,
+            carry_at: begin.position,
+            position: begin.position,
+            boundary: begin.position,
             is_aligned: true,
             suspects: Vec::new(),
             unexplained: None,
@@ -122,11 +128,15 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Notes heads that are known from outside.
-    pub(super) fn expect_heads(&mut self, heads: &[StreamHead]) {
+    /// Notes heads that are known from outside; returns how many of them were dropped.
+    pub(super) fn expect_heads(&mut self, heads: &[StreamHead]) -> u64 {
+        let mut dropped = 0;
         for head in heads {
+            let id = self.heads.stream_of(&head.scope);
+            dropped += u64::from(check_of(&mut self.streams, id).is_dropped(head.seq));
             self.expect(head, None);
         }
+        dropped
     }
 
     fn expect(&mut self, head: &StreamHead, checkpoint: Option<u64>) {

@@ -4,15 +4,18 @@ use std::fmt::Write;
 
 use crate::event::LineHash;
 use crate::ids::{LedgerId, Scope};
-use crate::log::checkpoint::{CHECKPOINTS_NAME, CheckpointBody, CheckpointChain, CheckpointReason};
+use crate::log::checkpoint::{
+    CHECKPOINTS_NAME, CheckpointBody, CheckpointChain, CheckpointFile, CheckpointReason,
+};
+use crate::log::cut::{CUTS_NAME, Cut, CutBody, CutFile, DroppedSegment, StoredCut};
 use crate::log::head_table::{HeadTable, OpenAttempt};
 use crate::log::heads::tests::{ledger_id, scope};
 use crate::log::heads::{Head, Heads};
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
-use crate::log::line::hash_line;
+use crate::log::line::{LinePrefix, hash_line};
 use crate::log::signer::{Ed25519Signer, Signer};
 use crate::log::storage::{MemoryStorage, Storage};
-use crate::log::verify::{VerifyOptions, VerifyReport, verify_storage};
+use crate::log::verify::{CheckpointHead, VerifyOptions, VerifyReport, verify_storage};
 use crate::log::{LogPosition, head_table_name, segment_name};
 
 /// A small generator (xorshift64*), so that every run of a seed is the same.
@@ -181,6 +184,86 @@ impl TestLedger {
         self.checkpoint(CheckpointReason::Open);
     }
 
+    /// Cuts the log behind a segment, as retention does before it removes anything.
+    pub(super) fn cut(&mut self, last: u32) -> StoredCut {
+        let file = CheckpointFile::open(&self.storage).unwrap().unwrap();
+        let mut lines = file.lines(0);
+        let mut anchor = None;
+        while let Some(stored) = lines.next_line().unwrap() {
+            let checkpoint = stored.parse().unwrap();
+            if checkpoint.position.segment == last && checkpoint.head_table.is_some() {
+                anchor = Some((checkpoint, hash_line(&stored.line)));
+            }
+        }
+        let (checkpoint, hash) = anchor.expect("the segment was rotated");
+        let table = |segment| {
+            let bytes = self.storage.read(&head_table_name(segment)).unwrap().unwrap();
+            HeadTable::parse(&bytes, ledger_id()).unwrap()
+        };
+        let cuts = CutFile::read(&self.storage).unwrap();
+        let before = cuts.newest().unwrap();
+        let first = before.as_ref().map_or(1, |before| before.cut.position.segment);
+        let events = |heads: &Heads| heads.iter().map(|(_, head)| head.seq).sum::<u64>();
+        let known = if first == 1 { 0 } else { events(&table(first - 1).heads) };
+        let segments = (first..=last).map(|segment| {
+            let bytes = self.storage.read(&segment_name(segment)).unwrap().unwrap();
+            DroppedSegment::new(segment, bytes.len() as u64, hash_line(&bytes))
+        });
+        let body = CutBody {
+            at: 1_700_000_000_000_000,
+            writer: serde_json::from_str(r#"{"service":"s","version":"1","instance":"i","epoch":1}"#)
+                .unwrap(),
+            keep_for_s: 60,
+            held_by: vec!["replica".to_owned()],
+            position: LogPosition { segment: last + 1, offset: 0 },
+            log_end: self.position,
+            checkpoint: CheckpointHead { number: checkpoint.number, hash },
+            head_table: checkpoint.head_table.unwrap(),
+            streams: checkpoint.streams,
+            root: checkpoint.root,
+            events: events(&table(last).heads) - known,
+            segments: segments.collect(),
+        };
+        let line = Cut::seal(ledger_id(), before.as_ref(), body, &self.signer).unwrap();
+        self.storage.replace(CUTS_NAME, &[cuts.bytes(), line].concat()).unwrap();
+        CutFile::read(&self.storage).unwrap().newest().unwrap().unwrap()
+    }
+
+    /// Removes what the newest cut dropped.
+    pub(super) fn remove_dropped(&self) {
+        let newest = CutFile::read(&self.storage).unwrap().newest().unwrap().unwrap();
+        crate::retention::remove_dropped(&self.storage, &newest.cut).unwrap();
+    }
+
+    /// Loses the log behind a cut, but for its beginning, and goes on as an operator does who accepts it.
+    pub(super) fn accept_loss_behind_cut(&mut self, segment: u32) {
+        for lost in segment + 1..=self.position.segment {
+            self.storage.remove(&segment_name(lost)).unwrap();
+            self.storage.remove(&head_table_name(lost)).unwrap();
+        }
+        self.storage.remove(&head_table_name(segment)).unwrap();
+        let bytes = self.storage.read(&head_table_name(segment - 1)).unwrap().unwrap();
+        let mut heads = HeadTable::parse(&bytes, ledger_id()).unwrap().heads;
+        let text = self.storage.read(&segment_name(segment)).unwrap().unwrap();
+        let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').take(5).collect();
+        for line in &kept {
+            let line = &line[..line.len() - 1];
+            if let Some(LinePrefix::Event { tenant_id, env, seq, .. }) = LinePrefix::parse(line) {
+                let id = heads.stream(tenant_id, env).unwrap();
+                heads.advance(id, Head { seq, hash: hash_line(line), recorded_at: 0 });
+            }
+        }
+        let kept = kept.concat();
+        self.storage.replace(&segment_name(segment), &kept).unwrap();
+        heads.clear_moved();
+        self.heads = heads;
+        self.position = LogPosition { segment, offset: kept.len() as u64 };
+        self.chain.restart(LogPosition { segment, offset: 0 });
+        self.chain.log_bytes(&kept);
+        self.epoch += 1;
+        self.checkpoint(CheckpointReason::AcceptedLoss);
+    }
+
     /// Cuts the log to its first `offset` bytes, and goes on as an operator does who accepts the loss.
     pub(super) fn accept_loss(&mut self, heads: Heads, offset: u64) {
         let file = self.storage.open(&segment_name(1), false).unwrap();
@@ -188,7 +271,7 @@ impl TestLedger {
         self.position.offset = offset;
         self.heads = heads;
         self.heads.clear_moved();
-        self.chain.restart();
+        self.chain.restart(LogPosition::START);
         self.chain.log_bytes(&self.storage.read(&segment_name(1)).unwrap().unwrap());
         self.epoch += 1;
         self.checkpoint(CheckpointReason::AcceptedLoss);
@@ -207,7 +290,7 @@ impl TestLedger {
 pub(super) fn copy(storage: &MemoryStorage) -> MemoryStorage {
     let copy = MemoryStorage::default();
     let in_log = storage.list("log").unwrap().into_iter().map(|name| format!("log/{name}"));
-    for name in [IDENTITY_NAME.to_owned(), CHECKPOINTS_NAME.to_owned()].into_iter().chain(in_log) {
+    for name in [IDENTITY_NAME, CHECKPOINTS_NAME, CUTS_NAME].map(str::to_owned).into_iter().chain(in_log) {
         if let Some(bytes) = storage.read(&name).unwrap() {
             copy.replace(&name, &bytes).unwrap();
         }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bytes;
+mod cuts;
 mod honest;
 mod ledger;
 mod tampering;

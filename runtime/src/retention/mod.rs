@@ -1,0 +1,193 @@
+//! Retention: segments that are old enough and held elsewhere are dropped under a signed cut.
+//!
+//! The order of steps is what makes it safe to be killed anywhere: what is to be dropped is verified, then the cut
+//! is written and fsynced, then an event tells of it, then the files go. Before the cut is there nothing has
+//! happened; once it is, the log begins there, whatever files are left. See `docs/retention.md`.
+
+mod kept;
+mod make;
+mod plan;
+mod prefix;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod told;
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use self::kept::Kept;
+pub(crate) use self::thread::RetentionThread;
+pub(crate) use self::told::{CUT_SURFACE, cut_event_input, is_cut_event, mark_told, remove_dropped, told};
+use crate::index::IndexFollower;
+use crate::ledger::{Ledger, LedgerShared, lock};
+use crate::log::LogPosition;
+use crate::log::cut::Cut;
+use crate::log::signer::{SignError, Signer};
+use crate::log::storage::Storage;
+
+/// What the options say.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settings {
+    pub(crate) keep_for: Option<Duration>,
+    pub(crate) drops_without_copy: bool,
+}
+
+/// What the required sinks have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Required {
+    /// All of them have everything before it.
+    pub(crate) position: LogPosition,
+    /// Their names.
+    pub(crate) sinks: Vec<String>,
+}
+
+/// Says what the required sinks have; `None` when there are none.
+pub(crate) type RequiredSinks = Box<dyn Fn() -> Option<Required> + Send + Sync>;
+
+/// Drops what may be dropped of one open ledger.
+pub(crate) struct Retention {
+    pub(crate) shared: Arc<LedgerShared>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) index: Arc<IndexFollower>,
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) settings: Settings,
+    required: Mutex<Option<RequiredSinks>>,
+    /// Held during a pass: there is one at a time.
+    state: Mutex<State>,
+    last: Mutex<Retained>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A cut whose event is handed to the sequencer, and not known to be durable.
+    untold: Option<u64>,
+    /// A cut could not be written, and may be there or not: only opening the ledger again can tell.
+    failure: Option<String>,
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Retained {
+    /// The cut that was made; `None` when nothing could be dropped.
+    pub cut: Option<Cut>,
+    /// What keeps the oldest segment that is left.
+    pub kept: Kept,
+}
+
+/// Old segments could not be dropped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RetentionError {
+    /// A file operation failed.
+    Io {
+        /// What was attempted, on what.
+        attempted: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The cut could not be signed.
+    Sign(SignError),
+    /// `cuts.ndjson` cannot be understood, or changed under the open ledger.
+    Cuts {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What is to be dropped could not be verified at all.
+    Verify(crate::log::verify::VerifyError),
+}
+
+impl fmt::Display for RetentionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { attempted, .. } => write!(f, "drop old segments: {attempted}"),
+            Self::Sign(_) => f.write_str("drop old segments: sign the cut"),
+            Self::Cuts { reason } => write!(f, "drop old segments: {reason}; run verify"),
+            Self::Verify(_) => f.write_str("drop old segments: verify what is to be dropped"),
+        }
+    }
+}
+
+impl Error for RetentionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Sign(source) => Some(source),
+            Self::Cuts { .. } => None,
+            Self::Verify(source) => Some(source),
+        }
+    }
+}
+
+fn failed(what: &str, name: &str) -> impl FnOnce(io::Error) -> RetentionError + use<> {
+    let attempted = format!("{what} {name}");
+    |source| RetentionError::Io { attempted, source }
+}
+
+impl Retention {
+    pub(crate) fn new(
+        shared: Arc<LedgerShared>,
+        storage: Arc<dyn Storage>,
+        index: Arc<IndexFollower>,
+        signer: Arc<dyn Signer>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            shared,
+            storage,
+            index,
+            signer,
+            settings,
+            required: Mutex::new(None),
+            state: Mutex::default(),
+            last: Mutex::new(Retained { cut: None, kept: Kept::Everything }),
+        }
+    }
+
+    /// Sets who says what the required sinks have.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the forwarder says it once it follows the log"))]
+    pub(crate) fn set_required(&self, required: RequiredSinks) {
+        *lock(&self.required) = Some(required);
+    }
+
+    fn now(&self) -> i64 {
+        self.shared.clock.anchor().wall_us(self.shared.clock.cut_ticks())
+    }
+
+    /// Drops what may be dropped now.
+    pub(crate) fn run(&self) -> Result<Retained, RetentionError> {
+        self.run_at(self.now())
+    }
+
+    /// The same at a time, in microseconds since 1970.
+    pub(crate) fn run_at(&self, now: i64) -> Result<Retained, RetentionError> {
+        let mut state = lock(&self.state);
+        let retained = self.pass(&mut state, now)?;
+        *lock(&self.last) = retained.clone();
+        Ok(retained)
+    }
+}
+
+impl Ledger {
+    /// Drops the segments that are older than [`keep_for`](crate::LedgerOptions::keep_for) and held by all required
+    /// sinks, under a signed cut, and says what keeps the next one. With `keep_for` this also happens once a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`RetentionError`]; nothing was dropped by the call, unless a cut was made: then opening the ledger again
+    /// finishes it.
+    pub fn retain(&self) -> Result<Retained, RetentionError> {
+        self.owner.retention.run()
+    }
+
+    /// What the last pass of retention did, in the background or by [`retain`](Self::retain).
+    pub fn retained(&self) -> Retained {
+        lock(&self.owner.retention.last).clone()
+    }
+}
