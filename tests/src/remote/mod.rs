@@ -1,0 +1,5 @@
+//! Servers that tests start by themselves, and a proxy that breaks connections to them.
+
+pub mod firestore;
+pub mod process;
+pub mod proxy;
