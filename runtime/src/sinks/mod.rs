@@ -12,6 +12,8 @@ mod error;
 #[allow(dead_code, unused_imports, reason = "the sinks that use it follow")]
 pub mod google;
 pub mod memory;
+#[cfg(feature = "replica")]
+pub mod replica;
 
 pub use self::entry::{Entry, EntryKey, EntryKind};
 pub use self::error::{Rejected, SinkError};
