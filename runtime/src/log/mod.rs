@@ -38,6 +38,9 @@ impl fmt::Display for LogPosition {
     }
 }
 
+/// The file that marks the directory of a ledger that was put together from a source.
+pub(crate) const RESTORED_NAME: &str = "restored.json";
+
 /// The file name of a segment, relative to the ledger's directory.
 pub(crate) fn segment_name(segment: u32) -> String {
     format!("log/{segment:08}.ndjson")

@@ -3,8 +3,20 @@
 #[cfg(feature = "bigquery")]
 pub mod bigquery;
 mod error;
+#[cfg(feature = "replica")]
+mod replica;
+#[cfg(all(test, feature = "replica"))]
+mod replica_tests;
+mod restored;
+mod scan;
+mod verify;
 
 pub use self::error::SourceError;
+#[cfg(feature = "replica")]
+pub use self::replica::ReplicaSource;
+pub use self::restored::{LogGap, RestoreError, Restored, RestoredLedger, RestoredLedgers};
+pub use self::scan::scan_events;
+pub use self::verify::{SourceVerification, VerifySourceError, verify_source};
 use crate::event::DatasetEvent;
 use crate::ids::{LedgerId, Scope};
 use crate::log::LogPosition;

@@ -179,7 +179,7 @@ fn replay_log(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })?;
-    Ok((replay.finish(snapshot.end(), &snapshot.tables), expected_dropped))
+    Ok((replay.finish(snapshot), expected_dropped))
 }
 
 /// A ledger could not be verified at all.

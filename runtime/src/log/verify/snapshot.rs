@@ -11,7 +11,7 @@ use crate::log::cut::{CUTS_NAME, CutFile};
 use crate::log::head_table::HeadTable;
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::storage::Storage;
-use crate::log::{LogPosition, head_table_name, segment_name};
+use crate::log::{LogPosition, RESTORED_NAME, head_table_name, segment_name};
 
 /// How often a snapshot is taken anew because a rotation came between.
 const MAX_RETAKES: usize = 3;
@@ -43,6 +43,8 @@ pub(super) struct Snapshot {
     pub(super) segments: Vec<Segment>,
     /// Where the log begins.
     pub(super) begin: LogPosition,
+    /// Whether the ledger was put together from a source.
+    pub(super) is_restored: bool,
 }
 
 impl Snapshot {
@@ -89,7 +91,10 @@ impl Snapshot {
         }
         segments.sort_unstable_by_key(|segment| segment.number);
         let begin = LogPosition::START;
-        Ok(Self { identity, checkpoints, tables, cuts, segments, begin })
+        let is_restored =
+            storage.read(RESTORED_NAME).map_err(|source| io_error(storage, "read", RESTORED_NAME, source))?;
+        let is_restored = is_restored.is_some();
+        Ok(Self { identity, checkpoints, tables, cuts, segments, begin, is_restored })
     }
 
     /// Takes a place as the beginning of the log: what lies before it is no part of it.

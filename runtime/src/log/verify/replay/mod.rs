@@ -12,7 +12,7 @@ use super::cuts::Begin;
 use super::finding::{Finding, Findings, Verdict};
 use super::history::{History, Newest};
 use super::scan::Message;
-use super::snapshot::StoredTable;
+use super::snapshot::{Snapshot, StoredTable};
 use super::stream::{Expected, Link, StreamCheck};
 use crate::ids::{LedgerId, Scope};
 use crate::log::LogPosition;
@@ -292,7 +292,8 @@ impl<'a> Replay<'a> {
     }
 
     /// The log is at its end: decides what was open.
-    pub(super) fn finish(mut self, end: LogPosition, tables: &[StoredTable]) -> Outcome {
+    pub(super) fn finish(mut self, snapshot: &Snapshot) -> Outcome {
+        let end = snapshot.end();
         if self.counts.unfinished_bytes > 0 && self.carry_at.segment != end.segment {
             self.counts.unfinished_bytes = 0;
             self.push(unparsable(self.carry_at, "the line has no end, yet a segment follows"));
@@ -315,7 +316,7 @@ impl<'a> Replay<'a> {
         }
         self.push_found();
         self.report_suspects();
-        self.report_tables(tables);
+        self.report_tables(&snapshot.tables, snapshot.is_restored);
         if let Some(finding) = self.unexplained.take().filter(|_| self.findings.is_empty()) {
             self.push(finding);
         }

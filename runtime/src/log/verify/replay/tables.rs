@@ -38,7 +38,9 @@ impl Replay<'_> {
         }
     }
 
-    pub(super) fn report_tables(&mut self, tables: &[StoredTable]) {
+    /// Reports tables that are not the signed ones. Of a restored ledger only those of the signed places: the ledger
+    /// itself may have replaced the table of a place before it could be forwarded.
+    pub(super) fn report_tables(&mut self, tables: &[StoredTable], is_restored: bool) {
         for table in tables {
             let place = LogPosition { segment: table.segment, offset: 0 };
             let named = self.named_tables.remove(&table.segment);
@@ -46,6 +48,7 @@ impl Replay<'_> {
                 (_, Some(named)) if named.hash == table.hash => continue,
                 // Written again later, by a process that died before the checkpoint, or in this moment.
                 (Ok((position, _)), Some(named)) if *position > named.position => continue,
+                (Ok((position, _)), Some(named)) if is_restored && *position < named.position => continue,
                 (Ok((position, _)), None)
                     if self.newest.is_none_or(|newest| *position >= newest.position)
                         || !self.is_history_whole
@@ -72,7 +75,8 @@ impl Replay<'_> {
             };
             self.push(finding);
         }
-        for (segment, named) in std::mem::take(&mut self.named_tables) {
+        let missing = std::mem::take(&mut self.named_tables);
+        for (segment, named) in missing.into_iter().filter(|_| !is_restored) {
             let place = LogPosition { segment, offset: 0 };
             let finding = Finding::new(Verdict::HeadTableMismatch, "the head table is not there").at(place);
             self.push(finding.checkpoint(named.checkpoint));
