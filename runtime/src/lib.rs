@@ -77,7 +77,7 @@ pub use manual::{EventBuilder, RecordError};
 pub use operator::{OperatorReader, ScopeSummary};
 pub use query::{EventQuery, Events, OperatorQuery, Page, ReadError, StoredEvent};
 pub use reader::LedgerReader;
-pub use retention::{Kept, Retained, RetentionError};
+pub use retention::{Hold, Kept, Retained, RetentionError, RetentionStatus};
 pub use schema::{event_schema, payload_schema};
 pub use scope::ScopedReader;
 pub use surface::{Access, CaptureForm, CapturedField, Guarantee, Site, surfaces};

@@ -9,6 +9,7 @@ use crate::event::Outcome;
 use crate::index::fields::Fields;
 use crate::index::{Index, IndexError, guarded, log_start};
 use crate::log::LogPosition;
+use crate::log::cut::cut_heads;
 use crate::log::reader::{LogReader, RawLine};
 use crate::query::ReadError;
 
@@ -29,9 +30,17 @@ impl EventCounts {
     /// [`ReadError`] when the log cannot be read. What was counted stays counted; the next call goes on there.
     pub fn refresh(&mut self) -> Result<u64, ReadError> {
         let before = self.table.total();
+        let failed = |source| ReadError::Log { attempted: "read where the log begins".to_owned(), source };
+        let cut = cut_heads(&*self.parts.storage, self.parts.ledger_id).map_err(failed)?;
+        if let Some(cut) = cut.filter(|cut| cut.position > self.position) {
+            // All that was counted lies before the cut; what else does was dropped.
+            let dropped: u64 = cut.heads.iter().map(|(_, head)| head.seq).sum();
+            self.dropped = dropped.saturating_sub(before);
+        }
         let (index, until) = self.parts.source();
         if self.position == LogPosition::START {
-            match indexed(&index, self.table.max_series()) {
+            let begin = log_start(&self.parts.storage)?;
+            match indexed(&index, begin, self.table.max_series()) {
                 Ok(Some(indexed)) => (self.table, self.position) = (indexed.table, indexed.position),
                 Ok(None) => {}
                 Err(error) => self.parts.distrust(&error),
@@ -48,7 +57,7 @@ impl EventCounts {
         }
         let from = log_start(&self.parts.storage)?.max(self.position);
         let ledger_id = self.parts.ledger_id.to_string();
-        let mut reader = LogReader::new(self.parts.storage.clone(), from, until);
+        let mut reader = LogReader::new(self.parts.storage.clone(), from, until).over_cuts();
         let mut line = RawLine { position: from, bytes: Vec::new(), is_terminated: false };
         loop {
             match reader.next_into(&mut line) {
@@ -86,11 +95,18 @@ impl EventCounts {
 /// Counts the rows of the index, which are small. `None` where the lines must be counted themselves: there is
 /// no index yet, the log is not gapless, or there are more series than are told apart, of which the first in
 /// the log are kept.
-fn indexed(index: &Weak<Index>, max_series: usize) -> Result<Option<Indexed>, IndexError> {
+fn indexed(
+    index: &Weak<Index>,
+    begin: LogPosition,
+    max_series: usize,
+) -> Result<Option<Indexed>, IndexError> {
     let Some(index) = index.upgrade() else { return Ok(None) };
     guarded(|| {
         let snapshot = index.snapshot()?;
-        if snapshot.meta.irregular_events > 0 || snapshot.meta.skipped_lines > 0 {
+        if snapshot.meta.begin < begin
+            || snapshot.meta.irregular_events > 0
+            || snapshot.meta.skipped_lines > 0
+        {
             return Ok(None);
         }
         let by_number = |names: Vec<(String, u32)>| -> HashMap<u32, String> {

@@ -61,6 +61,7 @@ pub struct EventCounts {
     position: LogPosition,
     table: Table,
     skipped_lines: u64,
+    dropped: u64,
 }
 
 /// One kind of event, and how many there are.
@@ -100,6 +101,7 @@ impl OperatorReader {
             position: LogPosition::START,
             table: Table::new(options.max_series),
             skipped_lines: 0,
+            dropped: 0,
         }
     }
 }
@@ -113,6 +115,11 @@ impl EventCounts {
     /// How many events are counted, those of cut series included.
     pub fn total(&self) -> u64 {
         self.table.total()
+    }
+
+    /// How many events are not counted because [retention](crate::Ledger::retain) had dropped them before.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Whether series were cut: there were more than the cap allows.

@@ -32,6 +32,11 @@ impl Dictionary {
         Ok(Self { numbers, fresh: Vec::new() })
     }
 
+    /// The number of a name that has one.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
     pub(crate) fn number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;

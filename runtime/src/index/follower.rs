@@ -79,6 +79,8 @@ struct State {
     error: Option<String>,
     rebuilds: u64,
     rebuild_reason: Option<String>,
+    /// The log was cut since the rows of dropped events were last removed.
+    is_trim_due: bool,
     /// Set by a reader that found the index wrong.
     distrusted: Option<String>,
     is_closing: bool,
@@ -142,6 +144,12 @@ impl IndexFollower {
             drop(state);
             self.shared.work.notify_one();
         }
+    }
+
+    /// Tells that segments were dropped: rows of their events go.
+    pub(crate) fn trim(&self) {
+        self.shared.lock().is_trim_due = true;
+        self.shared.work.notify_one();
     }
 
     /// Waits until the index holds everything before `position`; without a deadline, until it fails.
@@ -247,6 +255,7 @@ impl Shared {
                 error: None,
                 rebuilds: 0,
                 rebuild_reason: None,
+                is_trim_due: false,
                 distrusted: None,
                 is_closing: false,
             }),
@@ -274,6 +283,7 @@ enum Task {
     Open { distrusted: Option<String> },
     Advance { index: Arc<Index>, until: LogPosition },
     Persist { index: Arc<Index> },
+    Trim { index: Arc<Index> },
     Close,
 }
 
@@ -284,6 +294,7 @@ impl Worker {
                 Task::Open { distrusted } => self.open(distrusted),
                 Task::Advance { index, until } => guarded(|| self.advance(&index, until)),
                 Task::Persist { index } => guarded(|| self.persist(&index)),
+                Task::Trim { index } => guarded(|| self.trim(&index)),
                 Task::Close => break,
             };
             match done {
@@ -309,6 +320,9 @@ impl Worker {
             let Some(index) = state.index.clone() else {
                 return Task::Open { distrusted: state.distrusted.take() };
             };
+            if std::mem::take(&mut state.is_trim_due) {
+                return Task::Trim { index };
+            }
             if self.persist_at.is_some_and(|at| at <= Instant::now()) {
                 return Task::Persist { index };
             }
@@ -323,6 +337,20 @@ impl Worker {
                 }
             };
         }
+    }
+
+    /// Removes the rows of dropped events; an index of little else is built again.
+    fn trim(&self, index: &Index) -> Result<(), IndexError> {
+        let is_worn_out = index.trim(&self.storage)?;
+        let mut state = self.shared.lock();
+        if is_worn_out {
+            state.index = None;
+            state.indexed = LogPosition::START;
+            state.distrusted = Some("most of the events that it spoke of were dropped".to_owned());
+        } else {
+            state.indexed = state.indexed.max(index.cursor());
+        }
+        Ok(())
     }
 
     fn persist(&mut self, index: &Index) -> Result<(), IndexError> {
@@ -349,6 +377,7 @@ impl Worker {
             state.rebuild_reason = reason;
         }
         state.indexed = index.cursor();
+        state.is_trim_due = true;
         // Else it is in order once it could read the log.
         if state.indexed >= state.durable {
             state.error = None;

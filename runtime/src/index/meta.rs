@@ -8,8 +8,11 @@ use crate::ids::LedgerId;
 use crate::log::LogPosition;
 
 /// Raised whenever tables or rows change their form; an index of another version is rebuilt.
-const FORMAT_VERSION: u32 = 2;
-const META_BYTES: usize = 4 + 16 + 12 + 1 + 12 + 32 + 8 + 8 + 8 + 8 + 8;
+const FORMAT_VERSION: u32 = 3;
+const META_BYTES: usize = 4 + 16 + 12 + 1 + 12 + 32 + 8 + 8 + 8 + 8 + 8 + 12 + 8;
+
+/// An index with fewer removed rows is not worth building again.
+const REMOVED_ROWS_FLOOR: u64 = 100_000;
 
 /// Written in the transaction of the rows that it speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub(crate) struct Meta {
     pub(crate) merged_events: [u64; 2],
     /// Events that did not follow the one before in their stream: numbers missing or used twice.
     pub(crate) irregular_events: u64,
+    /// Rows before it were removed: the log began there.
+    pub(crate) begin: LogPosition,
+    /// How many rows were removed; their links are still there.
+    pub(crate) removed_rows: u64,
     /// Lines that are no event or attempt of this ledger; `verify` says what they are.
     pub(crate) skipped_lines: u64,
 }
@@ -37,8 +44,15 @@ impl Meta {
             events: 0,
             merged_events: [0; 2],
             irregular_events: 0,
+            begin: LogPosition::START,
+            removed_rows: 0,
             skipped_lines: 0,
         }
+    }
+
+    /// Whether most of what is in the index speaks of events that are gone.
+    pub(crate) fn is_mostly_removed(&self) -> bool {
+        self.removed_rows > REMOVED_ROWS_FLOOR && self.removed_rows > self.events / 2
     }
 
     pub(crate) fn to_bytes(self) -> [u8; META_BYTES] {
@@ -56,6 +70,8 @@ impl Meta {
         bytes[93..101].copy_from_slice(&self.merged_events[0].to_le_bytes());
         bytes[101..109].copy_from_slice(&self.merged_events[1].to_le_bytes());
         bytes[109..117].copy_from_slice(&self.irregular_events.to_le_bytes());
+        put_position(&mut bytes[117..129], self.begin);
+        bytes[129..137].copy_from_slice(&self.removed_rows.to_le_bytes());
         bytes
     }
 
@@ -76,6 +92,8 @@ impl Meta {
             skipped_lines: u64_at(bytes, 85),
             merged_events: [u64_at(bytes, 93), u64_at(bytes, 101)],
             irregular_events: u64_at(bytes, 109),
+            begin: position_at(bytes, 117),
+            removed_rows: u64_at(bytes, 129),
         })
     }
 }

@@ -23,6 +23,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::ids::LedgerId;
+use crate::log::cut::cut_heads;
 use crate::log::line::hash_line;
 use crate::log::reader::{LogReader, RawLine};
 use crate::log::storage::Storage;
@@ -186,6 +187,47 @@ impl Index {
         Ok(Self { database, writer: Mutex::new(writer) })
     }
 
+    /// Removes the rows of dropped events, and goes on at the beginning of the log where it was behind that. Returns
+    /// whether the index is worth building again, because most of it speaks of what is gone.
+    pub(crate) fn trim(&self, storage: &Arc<dyn Storage>) -> Result<bool, IndexError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |source| IndexError::Log { attempted: "read where the log begins".into(), source };
+        // The beginning alone is read at a small cost; the heads there may be many.
+        let begin = crate::log::cut::log_start(&**storage).map_err(failed)?;
+        if begin <= writer.meta.begin || !crate::log::cut::is_dropped(&**storage, begin.segment - 1) {
+            return Ok(false);
+        }
+        let Some(cut) = cut_heads(&**storage, writer.meta.ledger_id).map_err(failed)? else {
+            return Ok(false);
+        };
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::None)?;
+        let mut removed = 0;
+        {
+            let mut rows = transaction.open_table(ROWS)?;
+            for (scope, head) in cut.heads.iter() {
+                let name = scope_name(scope.tenant_id().as_str(), scope.env().as_str());
+                let Some(number) = writer.scopes.find(&name) else { continue };
+                let (low, high) = (row::row_key(number, 0), row::row_key(number, head.seq));
+                rows.retain_in::<&RowKey, _>(&low..=&high, |_, _| {
+                    removed += 1;
+                    false
+                })?;
+            }
+            let mut meta = writer.meta;
+            meta.begin = cut.position;
+            meta.removed_rows += removed;
+            if meta.cursor < cut.position {
+                (meta.cursor, meta.last_line) = (cut.position, None);
+            }
+            transaction.open_table(META)?.insert(META_KEY, &meta.to_bytes()[..])?;
+            writer.meta = meta;
+        }
+        transaction.commit()?;
+        writer.volatile_rows += removed.max(1);
+        Ok(writer.meta.is_mostly_removed())
+    }
+
     /// Reads one batch of the log towards `until`, which must be durable; true when it was reached.
     pub(crate) fn advance(&self, storage: &Arc<dyn Storage>, until: LogPosition) -> Result<bool, IndexError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,7 +241,7 @@ impl Index {
             LogPosition::START => log_start(storage)?,
             cursor => cursor,
         };
-        let mut reader = LogReader::new(storage.clone(), from, until);
+        let mut reader = LogReader::new(storage.clone(), from, until).over_cuts();
         let mut line = RawLine { position: from, bytes: Vec::new(), is_terminated: true };
         let mut last = line.clone();
         let mut batch = Batch::default();

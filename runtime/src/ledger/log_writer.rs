@@ -71,6 +71,21 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Refuses to grow the log beyond the cap on disk use, as a full disk does.
+fn check_cap(shared: &LedgerShared, position: &LogPosition, bytes: usize) -> Result<(), WriteFailed> {
+    let bytes = bytes as u64;
+    let take = |room: u64| if room == u64::MAX { Some(room) } else { room.checked_sub(bytes) };
+    if shared.log_room.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() {
+        return Ok(());
+    }
+    shared.retention_wake.pass();
+    Err(WriteFailed {
+        attempted: format!("append to log segment {}", segment_name(position.segment)),
+        source: io::Error::new(io::ErrorKind::QuotaExceeded, "the ledger uses all of its `max_disk_bytes`"),
+        may_retry: true,
+    })
+}
+
 /// Writes behind the durable end of a file. Where there is no room, the file is cut back to that end: no fsync
 /// was asked for, so nothing is uncertain about it.
 fn write_at_end(
@@ -224,7 +239,11 @@ impl LogWriter {
         if is_durable && !group.bytes.is_empty() {
             let start = Instant::now();
             let bytes = std::mem::take(&mut group.bytes);
-            is_durable = self.attempt_for(&mut group.waiters, |end| end.append(&bytes));
+            let shared = Arc::clone(&self.shared);
+            is_durable = self.attempt_for(&mut group.waiters, |end| {
+                check_cap(&shared, &end.position, bytes.len())?;
+                end.append(&bytes)
+            });
             group.bytes = bytes;
             let elapsed = start.elapsed();
             self.shared.counts.fsync_ns.store(elapsed.as_nanos() as u64, Ordering::Relaxed);

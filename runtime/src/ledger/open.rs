@@ -445,13 +445,21 @@ fn start(
         site.signer,
         options.retention,
     ));
-    let retaining = match options.retention.keep_for {
-        Some(_) => Some(RetentionThread::start(Arc::clone(&retention)).map_err(|source| OpenError::Io {
+    let has_work = options.retention.keep_for.is_some() || options.retention.max_disk_bytes.is_some();
+    let retaining = match has_work {
+        true => Some(RetentionThread::start(Arc::clone(&retention)).map_err(|source| OpenError::Io {
             attempted: "start the thread dataset-events-retain".to_owned(),
             source,
         })?),
-        None => None,
+        false => None,
     };
+    if options.retention.max_disk_bytes.is_some() {
+        // Before the first group, so that the cap counts what is there.
+        retention.measure_now().map_err(|error| OpenError::Io {
+            attempted: "measure what the ledger uses".to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+    }
     Ok(Ledger {
         owner: Arc::new(Owner {
             shared,

@@ -203,6 +203,18 @@ impl LedgerOptions {
         self
     }
 
+    /// A cap on what the ledger's directory may use, in bytes; at least 1 MiB. By default there is none.
+    ///
+    /// At 80 % a warning is given: on stderr, as an event `ledger.disk_filling`, and in [`Ledger::retention`]. At the cap
+    /// the ledger behaves as on a full disk: `durable` calls are refused, [`health`](Ledger::health) names the cap, the
+    /// rest waits in the journal while that has room, and it goes on by itself once there is room. Nothing is dropped
+    /// earlier than [`keep_for`](Self::keep_for) says, because that is a promise too. It is measured at each pass, once
+    /// a minute; between passes what the log grows by is counted.
+    pub fn max_disk_bytes(mut self, bytes: u64) -> Self {
+        self.retention.max_disk_bytes = Some(bytes.max(1 << 20));
+        self
+    }
+
     /// Opens the ledger: takes one of the root that no process has open, or makes a new one, and
     /// completes what a dead process left.
     ///

@@ -18,6 +18,7 @@ use crate::journal::arena::{Arena, Place, Urgency};
 use crate::journal::control::scope_hash;
 use crate::journal::lease;
 use crate::journal::record::{Kind, NO_ITEMS, Record, flag};
+use crate::retention::RetentionWake;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -238,6 +239,9 @@ pub(crate) struct LedgerShared {
     pub(crate) abandoned: Mutex<Vec<EventId>>,
     /// Records that the ledger makes itself, already encoded.
     pub(crate) own_records: Mutex<Vec<Vec<u8>>>,
+    /// How many bytes the log may grow before the cap on disk use; `u64::MAX` without a cap.
+    pub(crate) log_room: AtomicU64,
+    pub(crate) retention_wake: RetentionWake,
     secret: [u8; 32],
     tenant_keys: Mutex<HashMap<String, [u8; 32]>>,
     /// What the sequencer's event lines say about the program.
@@ -280,6 +284,8 @@ impl LedgerShared {
             room: (Mutex::new(()), Condvar::new()),
             abandoned: Mutex::new(Vec::new()),
             own_records: Mutex::new(Vec::new()),
+            log_room: AtomicU64::new(u64::MAX),
+            retention_wake: RetentionWake::default(),
             secret,
             tenant_keys: Mutex::new(HashMap::new()),
             writer_json,

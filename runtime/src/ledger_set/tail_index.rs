@@ -87,6 +87,15 @@ impl TailIndex {
     fn catch_up(&self, index: Arc<Index>, end: LogPosition) -> Result<Arc<Index>, IndexError> {
         guarded(|| {
             index.check_log(&self.storage)?;
+            if index.trim(&self.storage)? {
+                if let Some(file) = &self.file {
+                    // When it stays, it is used as it is.
+                    let _ = std::fs::remove_file(file);
+                }
+                return Err(IndexError::Damaged(
+                    "most of the events that it spoke of were dropped".to_owned(),
+                ));
+            }
             if end < index.cursor() {
                 return Err(IndexError::Damaged(format!("the log ends at {end}, before what was read")));
             }

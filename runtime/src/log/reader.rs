@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::cut::log_start;
 use super::storage::{Storage, StorageFile};
 use super::{LogPosition, segment_name};
 
@@ -29,11 +30,27 @@ pub(crate) struct LogReader {
     buffer: Vec<u8>,
     start: usize,
     is_done: bool,
+    goes_over_cuts: bool,
 }
 
 impl LogReader {
     pub(crate) fn new(storage: Arc<dyn Storage>, from: LogPosition, until: LogPosition) -> Self {
-        Self { storage, file: None, position: from, until, buffer: Vec::new(), start: 0, is_done: false }
+        Self {
+            storage,
+            file: None,
+            position: from,
+            until,
+            buffer: Vec::new(),
+            start: 0,
+            is_done: false,
+            goes_over_cuts: false,
+        }
+    }
+
+    /// Goes on at the cut where a segment was dropped before it could be read, instead of an error.
+    pub(crate) fn over_cuts(mut self) -> Self {
+        self.goes_over_cuts = true;
+        self
     }
 
     /// The next line; `None` at the end.
@@ -50,7 +67,7 @@ impl LogReader {
         }
         let mut searched = 0;
         loop {
-            if self.position.segment == self.until.segment && self.position.offset >= self.until.offset {
+            if self.position >= self.until {
                 self.is_done = true;
                 return Ok(false);
             }
@@ -92,7 +109,18 @@ impl LogReader {
     fn fill(&mut self) -> io::Result<bool> {
         let file = match &self.file {
             Some(file) => file,
-            None => self.file.insert(self.storage.open(&segment_name(self.position.segment), false)?),
+            None => match self.storage.open(&segment_name(self.position.segment), false) {
+                Ok(file) => self.file.insert(file),
+                Err(error) if self.goes_over_cuts && error.kind() == io::ErrorKind::NotFound => {
+                    let begin = log_start(&*self.storage)?;
+                    if begin <= self.position {
+                        return Err(error);
+                    }
+                    self.position = begin;
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            },
         };
         let behind = self.position.offset + (self.buffer.len() - self.start) as u64;
         let mut want = CHUNK_BYTES;

@@ -8,6 +8,7 @@ use crate::ids::Scope;
 use crate::index::fields::{EventFields, Fields};
 use crate::index::{IndexError, log_start};
 use crate::log::LogPosition;
+use crate::log::cut::is_dropped;
 use crate::log::reader::RawLine;
 
 /// The selected lines, one after the other.
@@ -140,10 +141,13 @@ impl Hits {
 
     /// Reads the line that a row leads to, and makes sure that it is the one the row speaks of.
     ///
-    /// `None` for a candidate that its line does not confirm. A line of another scope never comes out.
+    /// `None` for a candidate that its line does not confirm, or whose line was dropped since. A line of another scope never comes out.
     fn read_back(&mut self, candidate: &Candidate) -> Result<Option<Vec<u8>>, ReadError> {
         let position = candidate.row.position;
-        let line = self.store.read(position, candidate.row.len_bytes)?;
+        let line = match self.store.read(position, candidate.row.len_bytes) {
+            Err(_) if is_dropped(&*self.parts.storage, position.segment) => return Ok(None),
+            line => line?,
+        };
         let event = line.as_deref().and_then(|line| match Fields::parse(line) {
             Some(Fields::Event(event)) => Some(event),
             _ => None,

@@ -177,6 +177,7 @@ impl Indexed {
         let open = self.index.upgrade().ok_or_else(|| IndexError::Damaged("it was closed".into()))?;
         guarded(|| {
             let snapshot = open.snapshot()?;
+            let Some(left) = left_of(&snapshot, stream.number, left)? else { return Ok(()) };
             let mut take = |seq, row| {
                 if filter.accepts(&row) {
                     stream.fetched.push_back((seq, row));
@@ -222,18 +223,33 @@ impl Indexed {
             let snapshot = open.snapshot()?;
             let mut count = 0;
             for stream in &self.streams {
-                let Some(left) = &stream.left else { continue };
+                let Some(left) = stream.left.clone() else { continue };
+                let Some(left) = left_of(&snapshot, stream.number, left)? else { continue };
                 if self.filter.accepts_all() && self.is_gapless {
                     count += left.end() - left.start() + 1;
                     continue;
                 }
-                for entry in snapshot.rows(stream.number, left, false)? {
+                for entry in snapshot.rows(stream.number, &left, false)? {
                     count += u64::from(self.filter.accepts(&entry?.1));
                 }
             }
             Ok(Some(count))
         })
     }
+}
+
+/// What is left of a range of a stream whose first events may have been dropped meanwhile.
+fn left_of(
+    snapshot: &Snapshot,
+    stream: u32,
+    range: RangeInclusive<u64>,
+) -> Result<Option<RangeInclusive<u64>>, IndexError> {
+    if snapshot.meta.begin == LogPosition::START {
+        return Ok(Some(range));
+    }
+    let Some(there) = snapshot.seqs(stream)? else { return Ok(None) };
+    let start = *range.start().max(there.start());
+    Ok((start <= *range.end()).then_some(start..=*range.end()))
 }
 
 /// The sequence numbers of a stream that lie within the filter's numbers, times and positions. Times and

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::ReadError;
+use crate::log::cut::is_dropped;
 use crate::log::reader::{LogReader, RawLine};
 use crate::log::storage::{Storage, StorageFile};
 use crate::log::{LogPosition, segment_name};
@@ -83,7 +84,7 @@ impl Lines {
         is_newest_first: bool,
     ) -> Self {
         match is_newest_first {
-            false => Self::Forward(LogReader::new(storage, from, until)),
+            false => Self::Forward(LogReader::new(storage, from, until).over_cuts()),
             true => Self::Backward(BackwardLines::new(storage, from, until)),
         }
     }
@@ -128,7 +129,12 @@ impl BackwardLines {
             let lowest = if self.segment == self.from.segment { self.from.offset } else { 0 };
             let end = match self.end {
                 Some(end) => end,
-                None => self.file()?.len()?,
+                None => match self.file().and_then(StorageFile::len) {
+                    Ok(len) => len,
+                    // Dropped before it was read: the log begins behind it.
+                    Err(_) if is_dropped(&*self.storage, self.segment) => return Ok(false),
+                    Err(error) => return Err(error),
+                },
             };
             self.end = Some(end);
             if self.segment < self.from.segment || (end <= lowest && self.segment == self.from.segment) {
@@ -146,10 +152,11 @@ impl BackwardLines {
             let line_start = match body.iter().rposition(|byte| *byte == b'\n') {
                 Some(newline) => newline + 1,
                 None if start <= lowest && !self.buffer.is_empty() => 0,
-                None => {
-                    self.fill(start, lowest)?;
-                    continue;
-                }
+                None => match self.fill(start, lowest) {
+                    Ok(()) => continue,
+                    Err(_) if is_dropped(&*self.storage, self.segment) => return Ok(false),
+                    Err(error) => return Err(error),
+                },
             };
             line.bytes.extend_from_slice(&body[line_start..]);
             let offset = start + line_start as u64;

@@ -9,6 +9,7 @@ use crate::ids::Scope;
 use crate::index::fields::Fields;
 use crate::index::{Index, IndexError, guarded, log_start};
 use crate::log::LogPosition;
+use crate::log::cut::is_dropped;
 use crate::log::reader::RawLine;
 use crate::operator::ScopeSummary;
 
@@ -31,7 +32,10 @@ pub(crate) fn summarize(parts: &ReadParts) -> Result<Vec<ScopeSummary>, ReadErro
     let mut store = LineStore::new(parts.storage.clone());
     let mut summaries = Vec::with_capacity(found.len());
     for (scope, found) in found {
-        let line = store.read(found.position, found.len_bytes)?;
+        let line = match store.read(found.position, found.len_bytes) {
+            Err(_) if is_dropped(&*parts.storage, found.position.segment) => continue,
+            line => line?,
+        };
         let event = line.map(|line| StoredEvent::new(found.position, line)).transpose()?;
         let Some(event) = event.filter(|event| *event.event.scope() == scope) else {
             let error = ReadError::NotTheEvent {

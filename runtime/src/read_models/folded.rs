@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::snapshot::{LedgerCursor, Snapshot};
+use super::snapshot::{LedgerCursor, Missing, Snapshot};
+use super::store::Kind;
 use super::{ReadModel, SnapshotStore};
 use crate::ids::LedgerId;
 use crate::ledger_set::{Member, SetScope, Unread, chain};
+use crate::log::cut::{CUTS_NAME, cut_heads};
+use crate::log::heads::Head;
 use crate::query::{ReadError, Selection};
 
 /// Events read since the last snapshot before the next is written.
@@ -15,7 +18,8 @@ const SAVE_EVERY: u64 = 10_000;
 /// The state of a read model over one scope.
 ///
 /// [`refresh`](Self::refresh) reads what is new, at a cost that depends on nothing else. A state is what
-/// folding all events from the start would give, or it says in [`Refreshed::unread`] what is missing.
+/// folding all events from the start would give, or it says what is missing: in [`Refreshed::unread`] what cannot be
+/// read, in [`since`](Self::since) what was dropped before it was folded.
 pub struct Folded<M: ReadModel> {
     model: M,
     scope: SetScope,
@@ -29,6 +33,16 @@ pub struct Folded<M: ReadModel> {
     unsaved: u64,
     start: Start,
     last: Refreshed,
+    /// Of each ledger that was cut, what the scope's stream goes on from.
+    begins: BTreeMap<LedgerId, KnownBegin>,
+}
+
+/// What was read of the cuts of a ledger.
+#[derive(Clone, Copy)]
+struct KnownBegin {
+    /// The length of the file of cuts by then.
+    cuts_bytes: u64,
+    head: Option<Head>,
 }
 
 /// Where a fold began.
@@ -112,43 +126,131 @@ impl<M: ReadModel> Folded<M> {
             unsaved: 0,
             start: Start::Zero,
             last: Refreshed::default(),
+            begins: BTreeMap::new(),
         };
         folded.load();
         folded.refresh();
         Ok(folded)
     }
 
+    /// Begins from what lacks least: the cached snapshot, or the one that was carried over a cut.
     fn load(&mut self) {
-        let Some(store) = &self.store else { return };
-        let scope = self.scope.scope();
-        let decoded = match store.load(scope, M::NAME, &self.model.config()) {
-            Ok(None) => return,
-            Ok(Some(bytes)) => Snapshot::decode(&bytes, &self.model, scope),
-            Err(error) => Err(format!("read the snapshot: {error}")),
+        let (cached, carried) = (self.read(Kind::Cache), self.read(Kind::Carried));
+        let chosen = match (cached, carried) {
+            (Ok(Some(cached)), Ok(Some(carried))) => {
+                let members = self.scope.set.members.refresh().members;
+                match self.lacks(&carried, &members) < self.lacks(&cached, &members) {
+                    true => Ok(Some(carried)),
+                    false => Ok(Some(cached)),
+                }
+            }
+            (Ok(Some(snapshot)), _) | (_, Ok(Some(snapshot))) => Ok(Some(snapshot)),
+            (Ok(None), other) | (other, _) => other,
         };
-        match decoded {
-            Ok(snapshot) => (self.snapshot, self.start) = (snapshot, Start::Snapshot),
+        match chosen {
+            Ok(None) => {}
+            Ok(Some(snapshot)) => (self.snapshot, self.start) = (snapshot, Start::Snapshot),
             Err(reason) => self.start = Start::Refused { reason },
         }
+    }
+
+    fn read(&self, kind: Kind) -> Result<Option<Snapshot<M::State>>, String> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let scope = self.scope.scope();
+        match store.load(scope, M::NAME, &self.model.config(), kind) {
+            Ok(None) => Ok(None),
+            Ok(Some(bytes)) => Snapshot::decode(&bytes, &self.model, scope).map(Some),
+            Err(error) => Err(format!("read the snapshot: {error}")),
+        }
+    }
+
+    /// How many events a fold from a snapshot on would lack: those that it lacks already, and those dropped since.
+    fn lacks(&mut self, snapshot: &Snapshot<M::State>, members: &[Member]) -> u64 {
+        let lacking: u64 = snapshot.missing.values().map(|missing| missing.events).sum();
+        lacking + self.dropped_behind(&snapshot.ledgers, members)
+    }
+
+    fn dropped_behind(&mut self, cursors: &BTreeMap<LedgerId, LedgerCursor>, members: &[Member]) -> u64 {
+        let dropped = members.iter().map(|member| {
+            let begin = self.begin_of(member).ok().flatten().map_or(0, |head| head.seq);
+            begin.saturating_sub(cursors.get(&member.ledger_id).map_or(0, |cursor| cursor.seq))
+        });
+        dropped.sum()
+    }
+
+    /// When events were dropped that are not in the state: takes what was carried over the cut, if that lacks less.
+    fn take_carried(&mut self, members: &[Member]) {
+        let current = std::mem::take(&mut self.snapshot);
+        let is_behind = self.store.is_some() && self.dropped_behind(&current.ledgers, members) > 0;
+        let carried = if is_behind { self.read(Kind::Carried).ok().flatten() } else { None };
+        let is_better = |folded: &mut Self, carried: &Snapshot<M::State>| {
+            folded.lacks(carried, members) < folded.lacks(&current, members)
+        };
+        match carried.filter(|carried| is_better(self, carried)) {
+            Some(carried) => {
+                self.snapshot = carried;
+                self.checked.clear();
+            }
+            None => self.snapshot = current,
+        }
+    }
+
+    /// What the scope's stream in a ledger goes on from, when its log was cut; read again when it is cut again.
+    fn begin_of(&mut self, member: &Member) -> Result<Option<Head>, ReadError> {
+        let storage = &*member.parts.storage;
+        let failed = |source| ReadError::Log { attempted: format!("read {CUTS_NAME}"), source };
+        let cuts_bytes = match storage.open(CUTS_NAME, false) {
+            Ok(file) => file.len().map_err(failed)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        if let Some(known) = self.begins.get(&member.ledger_id)
+            && known.cuts_bytes == cuts_bytes
+        {
+            return Ok(known.head);
+        }
+        let cut = cut_heads(storage, member.ledger_id).map_err(failed)?;
+        let head = cut.and_then(|mut cut| {
+            let stream = cut.heads.stream_of(self.scope.scope());
+            Some(*cut.heads.head(stream)).filter(|head| head.seq > 0)
+        });
+        self.begins.insert(member.ledger_id, KnownBegin { cuts_bytes, head });
+        Ok(head)
     }
 
     /// Folds what is new, and writes a snapshot once enough was.
     pub fn refresh(&mut self) -> &Refreshed {
         self.last = Refreshed::default();
         if let Err(reason) = self.fold() {
-            self.snapshot = Snapshot::default();
-            self.checked.clear();
-            self.start = Start::Refused { reason };
-            self.last = Refreshed::default();
-            // No cursor is left that a log could contradict, unless a log changes at this moment.
-            if let Err(reason) = self.fold() {
-                self.last.unread.push(Unread::new(None, None, &reason));
-            }
+            self.begin_anew(reason);
         }
         if self.unsaved >= self.save_every {
             self.save_now();
         }
         &self.last
+    }
+
+    /// Begins from what was carried over a cut, else from the first event that is there.
+    fn begin_anew(&mut self, reason: String) {
+        let carried = self.read(Kind::Carried).ok().flatten();
+        let mut result = Err(reason.clone());
+        for snapshot in carried.into_iter().chain([Snapshot::default()]) {
+            self.start = match snapshot.ledgers.is_empty() {
+                true => Start::Refused { reason: reason.clone() },
+                false => Start::Snapshot,
+            };
+            self.snapshot = snapshot;
+            self.checked.clear();
+            self.last = Refreshed::default();
+            result = self.fold();
+            if result.is_ok() {
+                break;
+            }
+        }
+        // No cursor is left that a log could contradict, unless a log changes at this moment.
+        if let Err(reason) = result {
+            self.last.unread.push(Unread::new(None, None, &reason));
+        }
     }
 
     /// Writes a snapshot now, if anything is not in one: before the process ends, say.
@@ -160,18 +262,26 @@ impl<M: ReadModel> Folded<M> {
     }
 
     fn save_now(&mut self) {
-        let Some(store) = &self.store else { return };
-        let scope = self.scope.scope();
-        let saved = match self.snapshot.encode(&self.model, scope) {
-            Ok(bytes) => store.save(scope, M::NAME, &self.model.config(), &bytes).map_err(|error| {
-                format!("write the snapshot of {} in {}: {error}", M::NAME, store.path().display())
-            }),
-            Err(error) => Err(format!("serialise the state of {}: {error}", M::NAME)),
-        };
+        if self.store.is_none() {
+            return;
+        }
+        let saved = self.write(Kind::Cache);
         self.last.is_saved = saved.is_ok();
         self.last.save_error = saved.err();
         if self.last.is_saved {
             self.unsaved = 0;
+        }
+    }
+
+    /// Writes the state to one of the model's files.
+    pub(super) fn write(&self, kind: Kind) -> Result<(), String> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let scope = self.scope.scope();
+        match self.snapshot.encode(&self.model, scope) {
+            Ok(bytes) => store.save(scope, M::NAME, &self.model.config(), kind, &bytes).map_err(|error| {
+                format!("write the snapshot of {} in {}: {error}", M::NAME, store.path().display())
+            }),
+            Err(error) => Err(format!("serialise the state of {}: {error}", M::NAME)),
         }
     }
 
@@ -182,6 +292,7 @@ impl<M: ReadModel> Folded<M> {
             return Err(format!("ledger {gone} is not in the set any more"));
         }
         self.last.unread = found.unread;
+        self.take_carried(&found.members);
         for member in &found.members {
             match self.fold_ledger(member) {
                 Ok(()) => {}
@@ -208,6 +319,20 @@ impl<M: ReadModel> Folded<M> {
         {
             return Err(Stopped::Unread(broken.clone()));
         }
+        let begin = self.begin_of(member).map_err(unread)?;
+        if let Some(begin) = begin {
+            match self.snapshot.ledgers.get(&ledger_id) {
+                Some(cursor) if cursor.seq > begin.seq => {}
+                Some(cursor) if cursor.seq == begin.seq && cursor.hash != begin.hash => {
+                    return Err(stale(cursor.seq));
+                }
+                cursor => {
+                    let known = cursor.map_or(0, |cursor| cursor.seq);
+                    self.go_on_from(ledger_id, known, &begin);
+                    self.checked.insert(ledger_id, member.generation);
+                }
+            }
+        }
         let mut cursor = self.snapshot.ledgers.get(&ledger_id).copied();
         let carried = cursor;
         if let Some(cursor) = cursor
@@ -230,6 +355,10 @@ impl<M: ReadModel> Folded<M> {
             if let Some(cursor) = cursor
                 && (event.prev != cursor.hash || cursor.seq.checked_add(1) != Some(event.seq))
             {
+                if self.begin_of(member).map_err(unread)? != begin {
+                    // What was to follow was dropped meanwhile.
+                    return self.fold_ledger(member);
+                }
                 if carried == Some(cursor) {
                     return Err(stale(cursor.seq));
                 }
@@ -254,6 +383,18 @@ impl<M: ReadModel> Folded<M> {
         Ok(())
     }
 
+    /// Goes on behind events that were dropped; those that were not folded are missing from now on.
+    fn go_on_from(&mut self, ledger_id: LedgerId, known: u64, begin: &Head) {
+        let lacking = begin.seq - known;
+        if lacking > 0 {
+            let missing = self.snapshot.missing.entry(ledger_id).or_insert(Missing { events: 0, until: 0 });
+            missing.events += lacking;
+            missing.until = missing.until.max(begin.recorded_at);
+            self.unsaved += 1;
+        }
+        self.snapshot.ledgers.insert(ledger_id, LedgerCursor { seq: begin.seq, hash: begin.hash });
+    }
+
     fn selection(&self, member: &Member) -> Selection {
         self.scope.selection(member)
     }
@@ -266,6 +407,15 @@ impl<M: ReadModel> Folded<M> {
     /// When the newest event that was read was recorded, in microseconds since 1970 (UTC).
     pub fn as_of(&self) -> Option<i64> {
         self.snapshot.as_of
+    }
+
+    /// From when on the state is complete: what was recorded up to then, in microseconds since 1970 (UTC), was in part
+    /// dropped before it could be folded. `None`: the state is what folding every event from the first gives.
+    ///
+    /// [`Snapshot::missing`] says how much is missing, and of which ledgers. A model that is carried over cuts (see
+    /// [`Ledger::carry`](crate::Ledger::carry)) misses nothing; a new model, or a new version of one, begins at the cut.
+    pub fn since(&self) -> Option<i64> {
+        self.snapshot.missing.values().map(|missing| missing.until).max()
     }
 
     /// The state with how far each ledger was folded.

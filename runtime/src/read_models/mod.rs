@@ -26,6 +26,7 @@
 //! ```
 
 mod activity;
+mod carry;
 mod decimal;
 mod failures;
 mod field;
@@ -55,6 +56,8 @@ use crate::event::DatasetEvent;
 
 pub use crate::event::{EventPlace, InvalidPlace};
 pub use activity::{Activity, ActivityCounts, SurfaceCounts};
+pub use carry::Carrier;
+pub(crate) use carry::Carry;
 pub use decimal::{DecimalSum, NotADecimal};
 pub use failures::{Failure, FailureCounts, Failures, FailuresState};
 pub use field::{Field, InvalidField};
@@ -66,7 +69,7 @@ pub use latest::{Latest, LatestByKey, LatestN};
 pub use latest_outputs::{LatestOutput, LatestOutputs};
 pub use rebuilt::assert_rebuilt;
 pub use sketch::LatencySketch;
-pub use snapshot::{LedgerCursor, Snapshot};
+pub use snapshot::{LedgerCursor, Missing, Snapshot};
 pub use store::SnapshotStore;
 pub use totals::{GroupTotals, TotalRow, Totals, TotalsBucket};
 pub use trace::{TraceNode, TraceTree};

@@ -25,6 +25,16 @@ pub struct LedgerCursor {
     pub hash: LineHash,
 }
 
+/// Events of a ledger that a state lacks, because they were dropped before they were folded into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Missing {
+    /// How many.
+    pub events: u64,
+    /// When the newest of them was recorded, in microseconds since 1970 (UTC).
+    pub until: i64,
+}
+
 /// A folded state, and how far each ledger was folded into it.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -37,6 +47,8 @@ pub struct Snapshot<S> {
     pub as_of: Option<i64>,
     /// How many events were read, whether the model selects them or not.
     pub events: u64,
+    /// What the state lacks of each ledger; empty when it is what folding every event from the first gives.
+    pub missing: BTreeMap<LedgerId, Missing>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +62,8 @@ struct File<S> {
     ledgers: BTreeMap<LedgerId, LedgerCursor>,
     as_of: Option<i64>,
     events: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    missing: BTreeMap<LedgerId, Missing>,
     state: S,
 }
 
@@ -70,6 +84,7 @@ impl<S: Serialize + DeserializeOwned + Clone> Snapshot<S> {
             ledgers: self.ledgers.clone(),
             as_of: self.as_of,
             events: self.events,
+            missing: self.missing.clone(),
             state: &self.state,
         };
         let mut bytes = vec![0; DIGEST_LEN];
@@ -110,7 +125,8 @@ impl<S: Serialize + DeserializeOwned + Clone> Snapshot<S> {
             return Err("it was made with another config".into());
         }
         let state = serde_json::from_str(file.state.get()).map_err(|error| error.to_string())?;
-        Ok(Self { state, ledgers: file.ledgers, as_of: file.as_of, events: file.events })
+        let File { ledgers, as_of, events, missing, .. } = file;
+        Ok(Self { state, ledgers, as_of, events, missing })
     }
 }
 

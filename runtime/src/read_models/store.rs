@@ -28,6 +28,24 @@ pub struct SnapshotStore {
     files: Arc<dyn Files>,
 }
 
+/// Which of a model's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What saves time; it can be deleted.
+    Cache,
+    /// What was saved before segments were dropped, and holds what no log holds any more.
+    Carried,
+}
+
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Cache => "snapshot",
+            Self::Carried => "carried",
+        }
+    }
+}
+
 /// The file operations of a save, one by one, so that a test can stop the world after each.
 pub(super) trait Files: Send + Sync {
     fn create_folder(&self, path: &Path) -> io::Result<()>;
@@ -86,19 +104,25 @@ impl SnapshotStore {
         self.directory.join(short_hash(&format!("{}\n{}", scope.tenant_id(), scope.env()), 32))
     }
 
-    fn file(&self, scope: &Scope, model: &str, config: &str) -> PathBuf {
+    fn file(&self, scope: &Scope, model: &str, config: &str, kind: Kind) -> PathBuf {
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let name = match !model.is_empty() && model.len() <= 64 && model.bytes().all(is_safe) {
             true => model.to_owned(),
             false => short_hash(model, 32),
         };
-        self.folder(scope).join(format!("{name}-{}.snapshot", short_hash(config, 16)))
+        self.folder(scope).join(format!("{name}-{}.{}", short_hash(config, 16), kind.extension()))
     }
 
     /// The bytes of a snapshot; `None` when there is none.
-    pub(super) fn load(&self, scope: &Scope, model: &str, config: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn load(
+        &self,
+        scope: &Scope,
+        model: &str,
+        config: &str,
+        kind: Kind,
+    ) -> io::Result<Option<Vec<u8>>> {
         self.remove_stale(&self.folder(scope));
-        match fs::read(self.file(scope, model, config)) {
+        match fs::read(self.file(scope, model, config, kind)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -106,7 +130,14 @@ impl SnapshotStore {
     }
 
     /// Replaces a snapshot. Afterwards it is the old or the new one, also after power loss.
-    pub(super) fn save(&self, scope: &Scope, model: &str, config: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn save(
+        &self,
+        scope: &Scope,
+        model: &str,
+        config: &str,
+        kind: Kind,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let folder = self.folder(scope);
         self.files.create_folder(&folder)?;
@@ -119,13 +150,21 @@ impl SnapshotStore {
             .files
             .create(&unfinished, bytes)
             .and_then(|()| self.files.sync(&unfinished))
-            .and_then(|()| self.files.rename(&unfinished, &self.file(scope, model, config)));
+            .and_then(|()| self.files.rename(&unfinished, &self.file(scope, model, config, kind)));
         if let Err(error) = written {
             // When this fails too, it is removed once it is stale.
             let _ = self.files.remove(&unfinished);
             return Err(error);
         }
         self.files.sync(&folder)
+    }
+
+    /// Waits until no other process carries states over a cut in this directory, and keeps others out.
+    pub(super) fn lock_carried(&self) -> io::Result<File> {
+        let path = self.directory.join("carried.lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        file.lock()?;
+        Ok(file)
     }
 
     /// Removes what writes of dead processes left.

@@ -1,7 +1,8 @@
 //! A pass: from what may be dropped to the cut, its event and the removal.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
@@ -48,17 +49,23 @@ impl Retention {
         let (indexed, durable) = self.index.lag();
         let begin = newest.as_ref().map_or(LogPosition::START, |newest| newest.cut.position);
         let keep_us = i64::try_from(keep_for.as_micros()).unwrap_or(i64::MAX);
+        let holds = super::holds::read(&*self.storage, self.shared.ledger_id)?;
         let mut rules = Rules {
             older_than: now.saturating_sub(keep_us),
             required: required.as_ref(),
             indexed: self.index.health().is_ok.then_some(indexed),
-            hold: &mut |_| Ok(None),
+            hold: &mut |segment| self.held(state, &holds, segment),
         };
         let planned = plan(&self.storage, self.shared.ledger_id, begin, durable, &mut rules)?;
         let Some(anchor) = planned.last else { return kept(planned.kept) };
         if let Some(finding) = self.finding_before(&anchor)? {
             return kept(Kept::NotVerified { finding });
         }
+        let heads_before = self.heads_before(newest.as_ref())?;
+        if let Err(reason) = self.carry(heads_before.as_ref(), &anchor.heads) {
+            return kept(Kept::NotCarried { reason });
+        }
+        let events = |heads: &Heads| heads.iter().map(|(_, head)| head.seq).sum::<u64>();
         let body = CutBody {
             at: now,
             writer: self.writer()?,
@@ -70,7 +77,7 @@ impl Retention {
             head_table: anchor.head_table,
             streams: anchor.heads.len(),
             root: anchor.root,
-            events: self.events_between(newest.as_ref(), &anchor.heads)?,
+            events: events(&anchor.heads) - heads_before.as_ref().map_or(0, events),
             segments: self.hash_segments(begin.segment, anchor.end)?,
         };
         let stored = self.write(state, &cuts, newest.as_ref(), body)?;
@@ -98,7 +105,10 @@ impl Retention {
                 _ => return Ok(()),
             }
         }
-        remove_dropped(&*self.storage, &newest.cut).map_err(failed("remove segments before", "the cut"))?;
+        let removed = remove_dropped(&*self.storage, &newest.cut);
+        if removed.map_err(failed("remove segments before", "the cut"))? > 0 {
+            self.index.trim();
+        }
         Ok(())
     }
 
@@ -121,15 +131,29 @@ impl Retention {
         Ok((!report.is_verified() || !is_whole).then(|| format!("it is not protected up to {}", anchor.end)))
     }
 
-    /// How many events lie between the cut before and the heads of the next.
-    fn events_between(&self, before: Option<&StoredCut>, heads: &Heads) -> Result<u64, RetentionError> {
-        let sum = |heads: &Heads| heads.iter().map(|(_, head)| head.seq).sum::<u64>();
-        let Some(before) = before else { return Ok(sum(heads)) };
+    /// Has read models saved for each scope of which events are dropped.
+    fn carry(&self, before: Option<&Heads>, heads: &Heads) -> Result<(), String> {
+        let carried: Vec<_> = lock(&self.carried).iter().filter_map(Weak::upgrade).collect();
+        if carried.is_empty() {
+            return Ok(());
+        }
+        let before: HashMap<_, _> = before.into_iter().flat_map(Heads::iter).collect();
+        for (scope, head) in heads.iter().filter(|(scope, head)| before.get(scope) != Some(head)) {
+            for carry in &carried {
+                carry.carry(self.shared.ledger_id, scope, head)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The heads at the cut before.
+    fn heads_before(&self, before: Option<&StoredCut>) -> Result<Option<Heads>, RetentionError> {
+        let Some(before) = before else { return Ok(None) };
         let name = head_table_name(before.cut.table_segment());
         let bytes = self.storage.read(&name).map_err(failed("read", &name))?;
         let table = bytes.and_then(|bytes| HeadTable::parse(&bytes, self.shared.ledger_id).ok());
         let table = table.ok_or_else(|| RetentionError::Cuts { reason: format!("{name} is not there") })?;
-        Ok(sum(heads).saturating_sub(sum(&table.heads)))
+        Ok(Some(table.heads))
     }
 
     fn hash_segments(&self, first: u32, end: LogPosition) -> Result<Vec<DroppedSegment>, RetentionError> {

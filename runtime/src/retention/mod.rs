@@ -4,6 +4,8 @@
 //! is written and fsynced, then an event tells of it, then the files go. Before the cut is there nothing has
 //! happened; once it is, the log begins there, whatever files are left. See `docs/retention.md`.
 
+mod disk;
+mod holds;
 mod kept;
 mod make;
 mod plan;
@@ -16,26 +18,30 @@ mod told;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::holds::Hold;
 pub use self::kept::Kept;
-pub(crate) use self::thread::RetentionThread;
+pub(crate) use self::thread::{RetentionThread, RetentionWake};
 pub(crate) use self::told::{CUT_SURFACE, cut_event_input, is_cut_event, mark_told, remove_dropped, told};
+use crate::ids::Scope;
 use crate::index::IndexFollower;
 use crate::ledger::{Ledger, LedgerShared, lock};
 use crate::log::LogPosition;
 use crate::log::cut::Cut;
 use crate::log::signer::{SignError, Signer};
 use crate::log::storage::Storage;
+use crate::read_models::Carry;
 
 /// What the options say.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Settings {
     pub(crate) keep_for: Option<Duration>,
     pub(crate) drops_without_copy: bool,
+    pub(crate) max_disk_bytes: Option<u64>,
 }
 
 /// What the required sinks have.
@@ -58,9 +64,10 @@ pub(crate) struct Retention {
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) settings: Settings,
     required: Mutex<Option<RequiredSinks>>,
+    carried: Mutex<Vec<Weak<dyn Carry>>>,
     /// Held during a pass: there is one at a time.
     state: Mutex<State>,
-    last: Mutex<Retained>,
+    status: Mutex<RetentionStatus>,
 }
 
 #[derive(Default)]
@@ -69,6 +76,12 @@ struct State {
     untold: Option<u64>,
     /// A cut could not be written, and may be there or not: only opening the ledger again can tell.
     failure: Option<String>,
+    /// The segment that a hold kept last, and whose.
+    held: Option<(u32, Scope)>,
+    /// What the ledger's files used when it was measured last.
+    disk_bytes: u64,
+    /// A warning was given that the cap is close.
+    is_near_cap: bool,
 }
 
 /// What a pass did.
@@ -79,6 +92,62 @@ pub struct Retained {
     pub cut: Option<Cut>,
     /// What keeps the oldest segment that is left.
     pub kept: Kept,
+}
+
+/// How retention stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RetentionStatus {
+    /// What the options ask for; `None`: everything is kept.
+    pub keep_for: Option<Duration>,
+    /// Passes since the ledger was opened.
+    pub passes: u64,
+    /// Cuts that were made since then.
+    pub cuts: u64,
+    /// Events that were dropped since then.
+    pub dropped_events: u64,
+    /// Bytes of the log that were dropped since then.
+    pub dropped_bytes: u64,
+    /// What keeps the oldest segment that is left, by the last pass.
+    pub kept: Kept,
+    /// Why the last pass failed, if it did.
+    pub error: Option<String>,
+    /// The cap on disk use; `None`: there is none.
+    pub max_disk_bytes: Option<u64>,
+    /// What the ledger's files used at the last pass; 0 without a cap.
+    pub disk_bytes: u64,
+    /// Whether 80 % of the cap were used.
+    pub is_near_cap: bool,
+}
+
+impl RetentionStatus {
+    fn new(settings: Settings) -> Self {
+        Self {
+            keep_for: settings.keep_for,
+            passes: 0,
+            cuts: 0,
+            dropped_events: 0,
+            dropped_bytes: 0,
+            kept: Kept::Everything,
+            error: None,
+            max_disk_bytes: settings.max_disk_bytes,
+            disk_bytes: 0,
+            is_near_cap: false,
+        }
+    }
+
+    fn take(&mut self, result: &Result<Retained, RetentionError>, state: &State) {
+        self.passes += 1;
+        (self.disk_bytes, self.is_near_cap) = (state.disk_bytes, state.is_near_cap);
+        self.error = result.as_ref().err().map(ToString::to_string);
+        let Ok(retained) = result else { return };
+        self.kept = retained.kept.clone();
+        if let Some(cut) = &retained.cut {
+            self.cuts += 1;
+            self.dropped_events += cut.events;
+            self.dropped_bytes += cut.dropped_bytes();
+        }
+    }
 }
 
 /// Old segments could not be dropped.
@@ -99,6 +168,11 @@ pub enum RetentionError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The legal holds cannot be read or changed.
+    Holds {
+        /// Why not.
+        reason: String,
+    },
     /// What is to be dropped could not be verified at all.
     Verify(crate::log::verify::VerifyError),
 }
@@ -109,6 +183,7 @@ impl fmt::Display for RetentionError {
             Self::Io { attempted, .. } => write!(f, "drop old segments: {attempted}"),
             Self::Sign(_) => f.write_str("drop old segments: sign the cut"),
             Self::Cuts { reason } => write!(f, "drop old segments: {reason}; run verify"),
+            Self::Holds { reason } => write!(f, "legal holds: {reason}"),
             Self::Verify(_) => f.write_str("drop old segments: verify what is to be dropped"),
         }
     }
@@ -119,7 +194,7 @@ impl Error for RetentionError {
         match self {
             Self::Io { source, .. } => Some(source),
             Self::Sign(source) => Some(source),
-            Self::Cuts { .. } => None,
+            Self::Cuts { .. } | Self::Holds { .. } => None,
             Self::Verify(source) => Some(source),
         }
     }
@@ -145,8 +220,9 @@ impl Retention {
             signer,
             settings,
             required: Mutex::new(None),
+            carried: Mutex::default(),
             state: Mutex::default(),
-            last: Mutex::new(Retained { cut: None, kept: Kept::Everything }),
+            status: Mutex::new(RetentionStatus::new(settings)),
         }
     }
 
@@ -156,8 +232,20 @@ impl Retention {
         *lock(&self.required) = Some(required);
     }
 
+    /// Has read models saved before what they are folded from is dropped.
+    pub(crate) fn add_carry(&self, carry: Weak<dyn Carry>) {
+        let mut carried = lock(&self.carried);
+        carried.retain(|carry| carry.strong_count() > 0);
+        carried.push(carry);
+    }
+
     fn now(&self) -> i64 {
         self.shared.clock.anchor().wall_us(self.shared.clock.cut_ticks())
+    }
+
+    /// Measures what is used, for the cap.
+    pub(crate) fn measure_now(&self) -> Result<(), RetentionError> {
+        self.measure(&mut lock(&self.state))
     }
 
     /// Drops what may be dropped now.
@@ -168,9 +256,12 @@ impl Retention {
     /// The same at a time, in microseconds since 1970.
     pub(crate) fn run_at(&self, now: i64) -> Result<Retained, RetentionError> {
         let mut state = lock(&self.state);
-        let retained = self.pass(&mut state, now)?;
-        *lock(&self.last) = retained.clone();
-        Ok(retained)
+        let mut result = self.pass(&mut state, now);
+        if let Err(error) = self.measure(&mut state) {
+            result = result.and(Err(error));
+        }
+        lock(&self.status).take(&result, &state);
+        result
     }
 }
 
@@ -186,8 +277,8 @@ impl Ledger {
         self.owner.retention.run()
     }
 
-    /// What the last pass of retention did, in the background or by [`retain`](Self::retain).
-    pub fn retained(&self) -> Retained {
-        lock(&self.owner.retention.last).clone()
+    /// How retention stands after its last pass, in the background or by [`retain`](Self::retain).
+    pub fn retention(&self) -> RetentionStatus {
+        lock(&self.owner.retention.status).clone()
     }
 }

@@ -1,5 +1,10 @@
 //! Segments are dropped as they may be, and a death at any change or sync leaves the old log or the new one.
 
+mod bounds;
+mod models;
+mod readers;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -39,6 +44,13 @@ fn options(storage: Arc<dyn Storage>, seed: u64) -> LedgerOptions {
         id_source: IdSource::Stepped { seed, next: AtomicU64::new(0) },
         secret: [1; 32],
     });
+    options
+}
+
+/// The same in a directory.
+fn on_disk(root: &Path, seed: u64) -> LedgerOptions {
+    let mut options = options(Arc::new(MemoryStorage::default()), seed).root(root);
+    options.memory = None;
     options
 }
 

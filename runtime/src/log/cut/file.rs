@@ -3,12 +3,18 @@
 use std::io;
 
 use super::{Cut, StoredCut};
-use crate::log::LogPosition;
+use crate::ids::LedgerId;
+use crate::log::head_table::HeadTable;
+use crate::log::heads::Heads;
 use crate::log::line::hash_line;
 use crate::log::storage::Storage;
+use crate::log::{LogPosition, head_table_name};
 
 /// The file of cuts, relative to the ledger's directory.
 pub(crate) const CUTS_NAME: &str = "cuts.ndjson";
+
+/// How often what a cut names is looked for while cuts are made.
+const MAX_RETRIES: usize = 3;
 
 /// The complete lines of the file. Bytes behind the last newline are a line whose writing was cut short:
 /// nothing was dropped under it.
@@ -45,6 +51,38 @@ impl CutFile {
         let cut = Cut::from_line(line)?;
         Ok(Some(StoredCut { cut, hash: hash_line(line), line: line.clone() }))
     }
+}
+
+/// Where a log that was cut begins, and what its streams go on from.
+pub(crate) struct CutHeads {
+    pub(crate) position: LogPosition,
+    pub(crate) heads: Heads,
+}
+
+/// Reads the newest cut with its heads, for readers; `None` when the log begins with the ledger. Whether the cut holds
+/// is for `verify` to tell.
+pub(crate) fn cut_heads(storage: &dyn Storage, ledger_id: LedgerId) -> io::Result<Option<CutHeads>> {
+    // The head table goes when the next cut is made: then that is the newest.
+    for _ in 0..MAX_RETRIES {
+        let Some(newest) = CutFile::read(storage)?.newest().map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        let bytes = storage.read(&head_table_name(newest.cut.table_segment()))?;
+        let table = bytes.filter(|bytes| HeadTable::hash(bytes) == newest.cut.head_table);
+        if let Some(table) = table.and_then(|bytes| HeadTable::parse(&bytes, ledger_id).ok()) {
+            return Ok(Some(CutHeads { position: newest.cut.position, heads: table.heads }));
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the head table of the newest cut is not there; run verify",
+    ))
+}
+
+/// Whether a segment lies before the newest cut, and so is no part of the log any more.
+pub(crate) fn is_dropped(storage: &dyn Storage, segment: u32) -> bool {
+    let newest = CutFile::read(storage).ok().and_then(|cuts| cuts.newest().ok().flatten());
+    newest.is_some_and(|newest| segment < newest.cut.position.segment)
 }
 
 /// Where the log begins, for readers: at the newest cut, or at the first segment that is there.

@@ -8,7 +8,7 @@ mod file;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::file::{CUTS_NAME, CutFile, log_start};
+pub(crate) use self::file::{CUTS_NAME, CutFile, cut_heads, is_dropped, log_start};
 use super::LogPosition;
 use super::checkpoint::{SignatureHex, is_line_signed_by, signed_part, with_signature};
 use super::signer::{SignError, Signer};
