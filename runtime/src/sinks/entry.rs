@@ -128,6 +128,16 @@ impl Entry {
         &self.bytes
     }
 
+    /// The bytes as one line: those of a file lose the newline that they end with.
+    pub(crate) fn line_bytes(&self) -> &[u8] {
+        match self.kind {
+            EntryKind::Identity | EntryKind::HeadTable => {
+                self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes)
+            }
+            EntryKind::Event | EntryKind::Attempt | EntryKind::Checkpoint => &self.bytes,
+        }
+    }
+
     /// The bytes as text; stored lines are UTF-8.
     pub fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.bytes)

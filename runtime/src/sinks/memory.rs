@@ -21,6 +21,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::known::Known;
 use super::{Ack, Entry, EntryKey, EntryKind, Sink, SinkError};
 use crate::ids::LedgerId;
 use crate::log::LogPosition;
@@ -148,39 +149,8 @@ struct Inner {
     entries: VecDeque<HeldEntry>,
     keys: HashSet<(LedgerId, EntryKey)>,
     bytes: usize,
-    taken: BTreeMap<LedgerId, Taken>,
-}
-
-/// Up to where entries of a ledger were taken out. They come in order, so a place says it of all before it, and memory
-/// stays bounded.
-#[derive(Debug, Default)]
-struct Taken {
-    identities: HashSet<EntryKey>,
-    line: Option<LogPosition>,
-    head_table: Option<LogPosition>,
-    checkpoint: Option<u64>,
-}
-
-impl Taken {
-    fn has(&self, entry: &Entry) -> bool {
-        match entry.key() {
-            key @ EntryKey::Identity(_) => self.identities.contains(&key),
-            EntryKey::Event(_) | EntryKey::Attempt(_) => Some(entry.position()) <= self.line,
-            EntryKey::HeadTable(position) => Some(position) <= self.head_table,
-            EntryKey::Checkpoint(number) => Some(number) <= self.checkpoint,
-        }
-    }
-
-    fn note(&mut self, entry: &HeldEntry) {
-        match entry.key {
-            key @ EntryKey::Identity(_) => {
-                self.identities.insert(key);
-            }
-            EntryKey::Event(_) | EntryKey::Attempt(_) => self.line = self.line.max(Some(entry.position)),
-            EntryKey::HeadTable(position) => self.head_table = self.head_table.max(Some(position)),
-            EntryKey::Checkpoint(number) => self.checkpoint = self.checkpoint.max(Some(number)),
-        }
-    }
+    /// Up to where entries were taken out. Memory stays bounded, however many were.
+    taken: BTreeMap<LedgerId, Known>,
 }
 
 impl Inner {
@@ -207,7 +177,7 @@ impl Inner {
         let entry = self.entries.pop_front()?;
         self.keys.remove(&(entry.ledger_id, entry.key));
         self.bytes -= entry.bytes.len();
-        self.taken.entry(entry.ledger_id).or_default().note(&entry);
+        self.taken.entry(entry.ledger_id).or_default().note(entry.key, entry.position);
         Some(entry)
     }
 }

@@ -11,9 +11,12 @@ mod error;
 #[cfg(any(feature = "firestore", feature = "bigquery"))]
 #[allow(dead_code, unused_imports, reason = "the sinks that use it follow")]
 pub mod google;
+mod known;
 pub mod memory;
+pub mod ndjson;
 #[cfg(feature = "replica")]
 pub mod replica;
+pub mod stdout;
 
 pub use self::entry::{Entry, EntryKey, EntryKind};
 pub use self::error::{Rejected, SinkError};

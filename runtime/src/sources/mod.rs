@@ -3,6 +3,7 @@
 #[cfg(feature = "bigquery")]
 pub mod bigquery;
 mod error;
+pub mod ndjson;
 #[cfg(feature = "replica")]
 mod replica;
 #[cfg(all(test, feature = "replica"))]

@@ -165,7 +165,7 @@ impl LedgerCut {
         (0..self.pieces.len()).filter(|at| is_event(&self.pieces[*at])).collect()
     }
 
-    /// The same ledger with other bytes in place of one line; what follows in the segment moves.
+    /// The same ledger with other bytes in place of one line; the lines that follow in the segment move.
     ///
     /// # Panics
     ///
@@ -176,11 +176,10 @@ impl LedgerCut {
         let (position, old_len) = (self.pieces[at].position, self.pieces[at].bytes.len() as u64);
         changed.pieces[at] = Piece::line(position, bytes);
         for piece in &mut changed.pieces {
-            if piece.position.segment == position.segment && piece.position > position {
+            // Head tables and checkpoints say their places in their bytes, which stay.
+            let is_line = matches!(piece.kind, EntryKind::Event | EntryKind::Attempt);
+            if is_line && piece.position.segment == position.segment && piece.position > position {
                 piece.position.offset = piece.position.offset + bytes.len() as u64 - old_len;
-                if piece.kind == EntryKind::HeadTable {
-                    piece.key = EntryKey::HeadTable(piece.position);
-                }
             }
         }
         changed
