@@ -5,14 +5,18 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::LedgerStatus;
 use super::tail_index::TailIndex;
 use super::unread::{Unread, chain};
 use crate::ids::LedgerId;
 use crate::journal::lock::is_held;
 use crate::ledger::{Health, Ledger};
+use crate::log::LogPosition;
 use crate::log::identity::{IDENTITY_NAME, LedgerIdentity};
 use crate::log::storage::{DiskStorage, Storage};
 use crate::query::{ReadParts, ReadSource};
+use crate::sources::Restored;
+use crate::sources::restored::Elsewhere;
 
 /// Where a set looks for ledgers.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +25,7 @@ pub(crate) struct Sources {
     pub(crate) roots: Vec<PathBuf>,
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) index_directory: Option<PathBuf>,
+    pub(crate) restored: Vec<Restored>,
 }
 
 /// A ledger that can be read.
@@ -32,6 +37,19 @@ pub(crate) struct Member {
     /// Changes whenever what was read before may no longer be in the log.
     pub(crate) generation: u64,
     pub(crate) is_own: bool,
+    /// Put together from a source.
+    pub(crate) is_restored: bool,
+}
+
+impl Member {
+    pub(crate) fn status(&self) -> LedgerStatus {
+        match &self.path {
+            _ if self.is_own => LedgerStatus::Own,
+            _ if self.is_restored => LedgerStatus::Restored,
+            Some(path) if is_open(path) => LedgerStatus::Live,
+            _ => LedgerStatus::Closed,
+        }
+    }
 }
 
 /// What a refresh found.
@@ -53,20 +71,44 @@ impl Found {
 /// The generation of an own ledger: its log does not lose lines while it is open.
 const OWN_GENERATION: u64 = u64::MAX;
 
+/// Added to the generation of a restored ledger, whose log may be shorter than the one that was read before it.
+const RESTORED_GENERATION: u64 = 1 << 62;
+
 pub(crate) struct Members {
     pub(crate) sources: Sources,
     /// The ledgers of others that were found so far, by directory.
-    foreign: Mutex<BTreeMap<PathBuf, Arc<Foreign>>>,
+    foreign: ForeignLedgers,
+    /// Those that were restored.
+    restored: ForeignLedgers,
 }
+
+type ForeignLedgers = Mutex<BTreeMap<PathBuf, Arc<Foreign>>>;
 
 struct Foreign {
     ledger_id: LedgerId,
     tail: Arc<TailIndex>,
 }
 
+impl Foreign {
+    fn member(&self, path: PathBuf) -> Member {
+        Member {
+            ledger_id: self.ledger_id,
+            path: Some(path),
+            parts: ReadParts {
+                storage: Arc::clone(self.tail.storage()),
+                ledger_id: self.ledger_id,
+                source: ReadSource::Tailed(Arc::clone(&self.tail)),
+            },
+            generation: self.tail.generation(),
+            is_own: false,
+            is_restored: false,
+        }
+    }
+}
+
 impl Members {
     pub(crate) fn new(sources: Sources) -> Self {
-        Self { sources, foreign: Mutex::new(BTreeMap::new()) }
+        Self { sources, foreign: Mutex::default(), restored: Mutex::default() }
     }
 
     /// Looks for ledgers and reads what is new in those of others.
@@ -82,6 +124,7 @@ impl Members {
                     parts: ledger.read_parts(),
                     generation: OWN_GENERATION,
                     is_own: true,
+                    is_restored: false,
                 });
             }
         }
@@ -97,22 +140,89 @@ impl Members {
         // Also what was there before and is no longer listed: it must not vanish in silence.
         directories.extend(self.foreign.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned());
         let mut visited = BTreeSet::new();
+        let mut unread = Vec::new();
         for path in directories {
             if visited.insert(path.clone()) {
-                self.visit(path, &mut seen, &mut found);
+                self.visit(path, &mut seen, &mut found, &mut unread);
             }
         }
+        for restored in &self.sources.restored {
+            self.restored(restored, &mut found);
+        }
+        // What cannot be read in one place and was restored is read from there.
+        unread.retain(|unread| {
+            let is_read = |member: &Member| unread.ledger_id == Some(member.ledger_id);
+            !found.members.iter().any(is_read)
+        });
+        found.unread.append(&mut unread);
         found
     }
 
-    fn visit(&self, path: PathBuf, seen: &mut BTreeSet<LedgerId>, found: &mut Found) {
-        let foreign = match self.foreign_at(&path) {
+    /// Adds the ledgers of a source that are nowhere else, or end earlier there.
+    fn restored(&self, restored: &Restored, found: &mut Found) {
+        let view = restored.view(&|ledger_id| {
+            let Some(member) = found.members.iter().find(|member| member.ledger_id == ledger_id) else {
+                return Elsewhere::No;
+            };
+            match (member.status(), &member.parts.source) {
+                (LedgerStatus::Closed, ReadSource::Tailed(tail)) => Elsewhere::Until(tail.current().1),
+                _ => Elsewhere::Written,
+            }
+        });
+        for (ledger_id, reason) in &view.failed {
+            found.unread.push(Unread::new(*ledger_id, None, reason));
+        }
+        for (&ledger_id, gap) in &view.ledgers {
+            let path = restored.path(ledger_id);
+            let held = found.members.iter().position(|member| member.ledger_id == ledger_id);
+            if held.is_some_and(|at| found.members[at].status() != LedgerStatus::Closed) {
+                // It was opened since the last look, or another source has it.
+                continue;
+            }
+            let foreign = match self.foreign_at(&self.restored, &path) {
+                Ok(Some(foreign)) => foreign,
+                // Nothing of it could be restored; that was named.
+                Ok(None) | Err(_) => continue,
+            };
+            if let Err(error) = foreign.tail.advance() {
+                found.unread.push(Unread::new(Some(ledger_id), Some(&path), &chain(&error)));
+                continue;
+            }
+            if let Some(at) = held {
+                let ends = |member: &Member| match &member.parts.source {
+                    ReadSource::Tailed(tail) => tail.current().1,
+                    _ => LogPosition::START,
+                };
+                if foreign.tail.current().1 <= ends(&found.members[at]) {
+                    continue;
+                }
+                let shorter = found.members.swap_remove(at);
+                found.duplicates.extend(shorter.path.map(|path| (ledger_id, path)));
+            }
+            if let Some(gap) = gap {
+                found.unread.push(Unread::new(Some(ledger_id), Some(&path), &gap.to_string()));
+            }
+            let mut member = foreign.member(path);
+            member.generation = RESTORED_GENERATION.saturating_add(member.generation);
+            member.is_restored = true;
+            found.members.push(member);
+        }
+    }
+
+    fn visit(
+        &self,
+        path: PathBuf,
+        seen: &mut BTreeSet<LedgerId>,
+        found: &mut Found,
+        failed: &mut Vec<Unread>,
+    ) {
+        let foreign = match self.foreign_at(&self.foreign, &path) {
             Ok(Some(foreign)) => foreign,
             Ok(None) => return,
             Err(reason) => {
                 let named = path.file_name().and_then(|name| name.to_str()?.parse().ok());
                 if named.is_none_or(|named| !seen.contains(&named)) {
-                    found.unread.push(Unread::new(named, Some(&path), &reason));
+                    failed.push(Unread::new(named, Some(&path), &reason));
                 }
                 return;
             }
@@ -126,24 +236,14 @@ impl Members {
             return;
         }
         match foreign.tail.advance() {
-            Ok(()) => found.members.push(Member {
-                ledger_id,
-                path: Some(path),
-                parts: ReadParts {
-                    storage: Arc::clone(foreign.tail.storage()),
-                    ledger_id,
-                    source: ReadSource::Tailed(Arc::clone(&foreign.tail)),
-                },
-                generation: foreign.tail.generation(),
-                is_own: false,
-            }),
-            Err(error) => found.unread.push(Unread::new(Some(ledger_id), Some(&path), &chain(&error))),
+            Ok(()) => found.members.push(foreign.member(path)),
+            Err(error) => failed.push(Unread::new(Some(ledger_id), Some(&path), &chain(&error))),
         }
     }
 
     /// The ledger in a directory; `None` for one that is being made and holds nothing yet.
-    fn foreign_at(&self, path: &Path) -> Result<Option<Arc<Foreign>>, String> {
-        if let Some(known) = self.foreign.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+    fn foreign_at(&self, known: &ForeignLedgers, path: &Path) -> Result<Option<Arc<Foreign>>, String> {
+        if let Some(known) = known.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(Some(Arc::clone(known)));
         }
         let storage: Arc<dyn Storage> = Arc::new(DiskStorage::new(path.to_owned()));
@@ -162,11 +262,12 @@ impl Members {
         let file = self.sources.index_directory.as_ref().map(|directory| {
             // When it cannot be made, the index is in memory.
             let _ = fs::create_dir_all(directory);
-            directory.join(format!("{ledger_id}.redb"))
+            let kind = if std::ptr::eq(known, &self.restored) { "restored.redb" } else { "redb" };
+            directory.join(format!("{ledger_id}.{kind}"))
         });
         let tail = Arc::new(TailIndex::new(storage, ledger_id, file));
         let foreign = Arc::new(Foreign { ledger_id, tail });
-        let mut all = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Some(Arc::clone(all.entry(path.to_owned()).or_insert(foreign))))
     }
 }

@@ -24,7 +24,8 @@ use crate::ledger::{Health, Ledger};
 use crate::log::verify::{VerifyOptions, VerifyReport, verify, verify_storage};
 use crate::query::{ReadError, Selection, StoredEvent};
 
-use members::{Members, Sources, is_open};
+use crate::sources::Restored;
+use members::{Members, Sources};
 
 pub(crate) use members::Member;
 pub use merge::SetEvents;
@@ -86,6 +87,15 @@ impl LedgerSetOptions {
         self
     }
 
+    /// Adds the ledgers that a source holds, put together again: of pods that are gone, say. A ledger that is also in
+    /// a root counts once: there it is read while a process writes it, and else where its log is longer. Replicas are
+    /// looked at every [`refresh_every`](Restored::refresh_every); while one cannot be read, what was restored before
+    /// is, and each answer names it as unread.
+    pub fn restored(mut self, restored: &Restored) -> Self {
+        self.sources.restored.push(restored.clone());
+        self
+    }
+
     /// Keeps the indexes of other processes' ledgers as files in a directory of this process's own. By
     /// default they are in memory, at about 150 bytes an event, and built again at each start.
     pub fn index_directory(mut self, directory: impl AsRef<Path>) -> Self {
@@ -110,6 +120,8 @@ pub enum LedgerStatus {
     Live,
     /// Nobody has it open: closed, or left by a process that died.
     Closed,
+    /// It was put together from a source, and is nowhere else.
+    Restored,
     /// Another directory with the same id is read in its place.
     Duplicate,
     /// It cannot be read.
@@ -218,7 +230,12 @@ impl LedgerSet {
             let report = verify_storage(&*member.parts.storage, options);
             (Some(member.ledger_id), member.path.clone(), report.map_err(|error| chain(&error)))
         });
-        let unread = found.unread.iter().map(|unread| {
+        // A partial ledger is both; its own report tells what it lacks.
+        let unread = found
+            .unread
+            .iter()
+            .filter(|unread| !found.members.iter().any(|member| unread.ledger_id == Some(member.ledger_id)));
+        let unread = unread.map(|unread| {
             let report = match &unread.path {
                 Some(path) => verify(path, options).map_err(|error| chain(&error)),
                 None => Err(unread.reason.clone()),
@@ -247,11 +264,7 @@ fn summary(member: &Member) -> LedgerSummary {
         (newest.is_newest_first, newest.limit) = (true, 1);
         Ok((all().count()?, newest.iter().next().transpose()?))
     };
-    let status = match &member.path {
-        _ if member.is_own => LedgerStatus::Own,
-        Some(path) if is_open(path) => LedgerStatus::Live,
-        _ => LedgerStatus::Closed,
-    };
+    let status = member.status();
     let (events, newest, status) = match read() {
         Ok((events, newest)) => (events, newest, status),
         Err(error) => (0, None, LedgerStatus::Unreadable { reason: chain(&error) }),

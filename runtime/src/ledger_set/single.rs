@@ -8,7 +8,6 @@ use super::{LedgerSet, LedgerStatus, Member};
 use crate::event::{EventPlace, LineHash};
 use crate::ids::{EventId, LedgerId};
 use crate::index::IndexHealth;
-use crate::ledger_set::members::is_open;
 use crate::log::LogPosition;
 use crate::log::checkpoint::{CheckpointFile, CheckpointReason};
 use crate::log::line::hash_line;
@@ -60,11 +59,7 @@ impl LedgerSet {
         let found = self.members.refresh();
         let own = |ledger_id| self.members.sources.own.iter().find(|ledger| ledger.id() == ledger_id);
         let ledgers = found.members.iter().map(|member| {
-            let status = match &member.path {
-                _ if member.is_own => LedgerStatus::Own,
-                Some(path) if is_open(path) => LedgerStatus::Live,
-                _ => LedgerStatus::Closed,
-            };
+            let status = member.status();
             let index = own(member.ledger_id).filter(|_| member.is_own).map(|ledger| ledger.index_health());
             LedgerState { ledger_id: member.ledger_id, status, index }
         });
@@ -141,10 +136,12 @@ impl SetScope {
 
     fn member(&self, ledger_id: LedgerId) -> Result<Option<Member>, Unread> {
         let found = self.set.members.refresh();
-        match found.unread.into_iter().find(|unread| unread.ledger_id == Some(ledger_id)) {
-            Some(unread) => Err(unread),
-            None => Ok(found.members.into_iter().find(|member| member.ledger_id == ledger_id)),
+        // One that lacks a part is in both.
+        if let Some(member) = found.members.into_iter().find(|member| member.ledger_id == ledger_id) {
+            return Ok(Some(member));
         }
+        let unread = found.unread.into_iter().find(|unread| unread.ledger_id == Some(ledger_id));
+        unread.map_or(Ok(None), Err)
     }
 }
 

@@ -8,7 +8,7 @@ pub mod ndjson;
 mod replica;
 #[cfg(all(test, feature = "replica"))]
 mod replica_tests;
-mod restored;
+pub(crate) mod restored;
 mod scan;
 mod verify;
 

@@ -3,10 +3,13 @@ use std::path::{Path, PathBuf};
 
 use super::restored::tests::{Made, contents};
 use super::*;
-use crate::ids::Scope;
+use crate::ids::{Env, Scope, TenantId};
+use crate::ledger::Ledger;
+use crate::ledger_set::{LedgerSet, LedgerStatus};
 use crate::log::checkpoint::Checkpoint;
 use crate::log::verify::{VerifyOptions, verify};
 use crate::query::synthetic::Random;
+use crate::read_models::{Activity, Folded, SnapshotStore, Start};
 use crate::sinks::replica::{ReplicaSettings, ReplicaSink};
 use crate::sinks::{Entry, MemoryState, Sink, SinkStart};
 
@@ -177,4 +180,106 @@ fn a_source_that_is_away_says_so() {
     );
     fs::create_dir(target.path().join("gone")).unwrap();
     assert_eq!(source.ledgers().unwrap(), []);
+}
+
+/// A set over a root and a replica counts each ledger once, whatever lies where, and folds go on over it.
+#[test]
+fn a_set_reads_each_ledger_once_from_where_it_is_whole() {
+    let made = Made::of(60, 64 << 10);
+    let (target, cache, root) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = Ledger::options().root(root.path()).journal_bytes(2 << 20).open().unwrap();
+    let ctx = own.context("acme", "prod").build().unwrap();
+    for _ in 0..7 {
+        ctx.event("chat.send").record().unwrap();
+    }
+    own.flush().unwrap();
+    drop(filled(&made, target.path()));
+    let home = made.path();
+    let source = ReplicaSource::new(ReplicaSettings::directory(target.path()));
+    let restored = Restored::new(cache.path(), source).refresh_every(std::time::Duration::ZERO);
+    let set = LedgerSet::options().ledger(&own).root(root.path()).root(home.parent().unwrap());
+    let set = set.restored(&restored).open();
+    let acme = set.scope(&TenantId::from_static("acme"), &Env::from_static("prod"));
+    let snapshots = tempfile::tempdir().unwrap();
+    let store = SnapshotStore::open(snapshots.path()).unwrap();
+    let mut folded = Folded::open(&acme, Activity, &store).unwrap();
+    let expected = serde_json::to_value(folded.state()).unwrap();
+    let status = || {
+        let ledgers = set.ledgers().into_iter().filter(|ledger| ledger.ledger_id == Some(made.ledger_id));
+        ledgers.map(|ledger| ledger.status).collect::<Vec<_>>()
+    };
+    let mut assert_all = |what: &str| {
+        let count = acme.events().count().unwrap();
+        assert_eq!((count.events, count.unread), (90 + 7, vec![]), "{what}");
+        let refreshed = folded.refresh();
+        assert!(refreshed.unread.is_empty() && refreshed.new_events == 0, "{what}: {refreshed:?}");
+        assert_eq!(folded.start(), &Start::Zero, "{what}: the cursors are found again");
+        assert_eq!(serde_json::to_value(folded.state()).unwrap(), expected, "{what}");
+        let zero = Folded::in_memory(&acme, Activity).unwrap();
+        assert_eq!(serde_json::to_value(zero.state()).unwrap(), expected, "{what}");
+        let verified = set.verify();
+        assert!(
+            verified.len() == 2 && verified.iter().all(|ledger| ledger.is_verified()),
+            "{what}: {verified:?}"
+        );
+    };
+    assert_all("at home");
+    assert_eq!(status(), [LedgerStatus::Closed]);
+    assert!(!restored.path(made.ledger_id).exists(), "what is at home is not restored");
+    // The home loses the end of its log: the replica's is longer.
+    let path = |segment| home.join(crate::log::segment_name(segment));
+    let has_lines = |segment: &u32| fs::metadata(path(*segment)).unwrap().len() > 0;
+    let last = (1..=made.segments()).rev().find(has_lines).unwrap();
+    for empty in last + 1..=made.segments() {
+        fs::remove_file(path(empty)).unwrap();
+    }
+    let newest = path(last);
+    let bytes = fs::read(&newest).unwrap();
+    let end = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    fs::write(&newest, &bytes[..end]).unwrap();
+    assert_all("cut at home");
+    assert_eq!(status(), [LedgerStatus::Restored, LedgerStatus::Duplicate]);
+    fs::rename(&home, home.with_extension("gone")).unwrap();
+    assert_all("gone");
+    assert_eq!(status(), [LedgerStatus::Restored]);
+    // The replica is away: what was restored is read, and each answer says so.
+    fs::rename(target.path(), target.path().with_extension("away")).unwrap();
+    let count = acme.events().count().unwrap();
+    assert_eq!(count.events, 90 + 7);
+    let [unread] = &count.unread[..] else { panic!("one source is away: {:?}", count.unread) };
+    assert!(unread.reason.contains("list the ledgers of the replica"), "{unread}");
+    fs::rename(target.path().with_extension("away"), target.path()).unwrap();
+    // It is there, and does not hold the ledger any more.
+    fs::rename(target.path().join(made.ledger_id.to_string()), target.path().join("away")).unwrap();
+    let count = acme.events().count().unwrap();
+    assert_eq!(count.events, 90 + 7);
+    let [unread] = &count.unread[..] else { panic!("one ledger is away: {:?}", count.unread) };
+    assert!(unread.ledger_id == Some(made.ledger_id) && unread.reason.contains("any more"), "{unread}");
+    own.close().unwrap();
+}
+
+/// A ledger whose replica lacks a part is read up to there, and named as partial in every answer.
+#[test]
+fn a_gap_in_a_replica_is_named_by_the_set() {
+    let made = Made::of(60, 64 << 10);
+    let (target, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let source = filled(&made, target.path());
+    let logs: Vec<_> =
+        objects(target.path()).into_iter().filter(|path| path.to_str().unwrap().contains("/log/")).collect();
+    fs::remove_file(&logs[1]).unwrap();
+    let restored = Restored::new(cache.path(), source);
+    let set = LedgerSet::options().restored(&restored).open();
+    let acme = set.scope(&TenantId::from_static("acme"), &Env::from_static("prod"));
+    let count = acme.events().count().unwrap();
+    assert!(count.events > 0 && count.events < 90, "{count:?}");
+    let [unread] = &count.unread[..] else { panic!("one gap: {:?}", count.unread) };
+    assert!(
+        unread.ledger_id == Some(made.ledger_id) && unread.reason.contains("the source lacks"),
+        "{unread}"
+    );
+    let first = acme.event(made.ledger_id, 1).unwrap().expect("what is there can be looked up");
+    assert_eq!(first.event.seq, 1);
+    let verified = set.verify();
+    assert!(verified.len() == 1 && !verified[0].is_verified(), "{verified:?}");
 }

@@ -182,6 +182,12 @@ impl Objects {
 
     /// The names of the folders below the prefix, sorted.
     pub(crate) fn folders(&self) -> Result<Vec<String>, ObjectError> {
+        if let Some(directory) = self.directory.as_ref().filter(|directory| !directory.is_dir()) {
+            // The client would list nothing, as if nothing had ever been stored.
+            let reason = Reason(format!("{} is no directory", directory.display()));
+            let attempted = format!("list {}", self.target);
+            return Err(ObjectError { attempted, reason, is_lasting: false });
+        }
         let store = Arc::clone(&self.store);
         let path = Some(self.prefix.clone()).filter(|prefix| !prefix.as_ref().is_empty());
         let work = async move { store.list_with_delimiter(path.as_ref()).await };

@@ -4,6 +4,7 @@ mod ledger;
 mod marker;
 #[cfg(test)]
 pub(crate) mod tests;
+mod view;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(crate) use self::ledger::restore;
 pub use self::ledger::{RestoreError, RestoredLedger};
 pub use self::marker::LogGap;
+pub(crate) use self::view::Elsewhere;
+use self::view::Looks;
 use super::Source;
 use crate::ids::LedgerId;
 use crate::journal::lock::LockFile;
@@ -27,7 +30,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 ///
 /// Each ledger is a directory below the one that is given: `ledger.json`, `log/` with its head tables,
 /// `checkpoints.ndjson`. Everything that reads a ledger reads it: [`verify`](crate::verify),
-/// [`LedgerReader`](crate::LedgerReader), a ledger set that is given the directory. Restoring again costs what is new.
+/// [`LedgerReader`](crate::LedgerReader), and as part of a set
+/// [`LedgerSetOptions::restored`](crate::LedgerSetOptions::restored). Restoring again costs what is new.
 ///
 /// It is a cache: remove it, and it is restored anew. It is not a root, and nothing else may write there. A directory
 /// that holds anything but restored ledgers is refused. Several processes may share one.
@@ -38,6 +42,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 pub struct Restored {
     directory: PathBuf,
     source: Arc<dyn Source>,
+    refresh_every: Duration,
+    looks: Arc<Looks>,
 }
 
 /// What [`Restored::refresh`] did.
@@ -51,9 +57,24 @@ pub struct RestoredLedgers {
 }
 
 impl Restored {
+    /// The default of [`refresh_every`](Self::refresh_every): 10 seconds.
+    pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
+
     /// Restores the ledgers of a source into a directory, which is made when it is not there. Nothing is read yet.
     pub fn new(directory: impl AsRef<Path>, source: impl Source + 'static) -> Self {
-        Self { directory: directory.as_ref().to_owned(), source: Arc::new(source) }
+        Self {
+            directory: directory.as_ref().to_owned(),
+            source: Arc::new(source),
+            refresh_every: Self::REFRESH_EVERY,
+            looks: Arc::default(),
+        }
+    }
+
+    /// How old what was found may be before a ledger set looks again. Defaults to 10 seconds; zero looks at each
+    /// query. [`refresh`](Self::refresh) always looks.
+    pub fn refresh_every(mut self, age: Duration) -> Self {
+        self.refresh_every = age;
+        self
     }
 
     /// The directory of a ledger, whether it is restored already or not.
