@@ -8,6 +8,8 @@
 pub mod bigquery;
 mod entry;
 mod error;
+#[cfg(feature = "firestore")]
+pub mod firestore;
 #[cfg(any(feature = "firestore", feature = "bigquery"))]
 #[allow(dead_code, unused_imports, reason = "the sinks that use it follow")]
 pub mod google;

@@ -3,6 +3,8 @@
 #[cfg(feature = "bigquery")]
 pub mod bigquery;
 mod error;
+#[cfg(feature = "firestore")]
+pub mod firestore;
 pub mod ndjson;
 #[cfg(feature = "replica")]
 mod replica;
