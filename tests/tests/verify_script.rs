@@ -215,3 +215,59 @@ fn the_example_ledger_of_the_format_page_is_verified() {
         assert_verified(&ledger, &[tenant, env]);
     }
 }
+
+/// The ledger of [`written`], of which all but the newest segment is dropped, and some events behind it.
+fn cut(root: &Path) -> PathBuf {
+    let options = Ledger::options().root(root).journal_bytes(1 << 20).segment_bytes(64 * 1024);
+    let options = options.signer(Ed25519Signer::fixed_for_tests());
+    let options = options.keep_for(std::time::Duration::ZERO).drop_without_copy(true);
+    let ledger = options.open().expect("open the ledger again");
+    ledger.flush().expect("the index has read what is to be dropped");
+    let dropped = ledger.retain().expect("drop what is old").cut.expect("a cut");
+    assert!(dropped.events > 20, "{dropped:?}");
+    let ctx = ledger.context("acme", "prod").build().expect("valid ids");
+    send(&ctx, "behind the cut");
+    let path = ledger.path().expect("on disk").to_owned();
+    ledger.close().expect("close");
+    assert!(!path.join("log/00000001.ndjson").exists());
+    path
+}
+
+#[test]
+fn a_stream_is_verified_from_a_cut_on() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let whole = written(root.path());
+    let noted = assert_verified(&whole, &["acme", "prod"]);
+    let noted = noted.lines().find_map(|line| line.strip_prefix("head: ")).expect("a head").to_owned();
+    let first = lines_of(&whole.join("log/00000001.ndjson"));
+    let ledger = cut(root.path());
+    assert_eq!(ledger, whole, "it is the same ledger");
+    for (tenant, env) in [("acme", "prod"), ("globex", "prod"), ("$system", "$system")] {
+        let text = assert_verified(&ledger, &[tenant, env]);
+        assert!(text.contains("dropped before cut 1: events 1 to "), "{text}");
+        let report = verify(&ledger, &VerifyOptions::new()).expect("readable");
+        assert!(report.is_verified() && report.cut.is_some(), "{report}");
+    }
+    assert!(assert_verified(&ledger, &["acme", "prod"]).contains("79 events"));
+    // A head from before, which is still in the log or the newest that was dropped.
+    assert_verified(&ledger, &["acme", "prod", &noted]);
+    // Segments before the cut are no part of the log.
+    write_lines(&ledger.join("log/00000001.ndjson"), &first);
+    assert_verified(&ledger, &["acme", "prod"]);
+    fs::remove_file(ledger.join("log/00000001.ndjson")).expect("removable");
+
+    let cuts = ledger.join("cuts.ndjson");
+    let honest = fs::read_to_string(&cuts).expect("readable");
+    for (from, to, reason) in [
+        ("\"number\":1", "\"number\":2", "does not follow"),
+        ("\"prev\":\"", "\"prev\":\"0", "does not follow"),
+        ("\"head_table\":\"", "\"head_table\":\"0", "is not the one that it names"),
+    ] {
+        fs::write(&cuts, honest.replacen(from, to, 1)).expect("writable");
+        assert_refused(&ledger, &["acme", "prod"], reason);
+    }
+    fs::remove_file(&cuts).expect("removable");
+    assert_refused(&ledger, &["acme", "prod"], "segment 1 is missing");
+    fs::write(&cuts, &honest).expect("writable");
+    assert_verified(&ledger, &["acme", "prod"]);
+}
