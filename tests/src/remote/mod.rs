@@ -1,5 +1,6 @@
 //! Servers that tests start by themselves, and a proxy that breaks connections to them.
 
+pub mod bigquery;
 pub mod firestore;
 pub mod process;
 pub mod proxy;
