@@ -134,7 +134,7 @@ fn axis_label(at_us: i64, axes: &Axes) -> String {
     let (moment, first) = (Moment::of(at_us), Moment::of(axes.from_us));
     let clock = match axes.until_us.saturating_sub(axes.from_us) {
         ..600_000_000 => moment.clock(),
-        ..172_800_000_000 => moment.hour_and_minute(),
+        600_000_000..172_800_000_000 => moment.hour_and_minute(),
         _ => return moment.date(),
     };
     if at_us > axes.from_us && moment.date() == first.date() {
