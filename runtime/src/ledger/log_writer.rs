@@ -23,8 +23,22 @@ use crate::log::{LogPosition, head_table_name, segment_name};
 /// The most often that checkpoints are made while heads move.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Hears of each new durable position.
-pub(crate) type Follower = Box<dyn Fn(LogPosition) + Send>;
+/// Up to where a ledger is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DurableEnd {
+    /// The end of the log. Every checkpoint before `checkpoints_end` is of a place at or before it, unless log bytes
+    /// were lost.
+    pub(crate) position: LogPosition,
+    /// Events of all streams, those of segments that are gone too.
+    pub(crate) events: u64,
+    /// Bytes appended to the log since the ledger was opened.
+    pub(crate) bytes: u64,
+    /// The end of `checkpoints.ndjson`.
+    pub(crate) checkpoints_end: u64,
+}
+
+/// Hears of each new durable end.
+pub(crate) type Follower = Box<dyn Fn(DurableEnd) + Send>;
 
 /// Writes the log at its end. Used by the writer thread, and by recovery before there is one.
 pub(crate) struct LogEnd {
@@ -181,6 +195,10 @@ pub(crate) struct LogWriter {
     pub(crate) pending: Option<Order>,
     pub(crate) buffers: Buffers,
     pub(crate) followers: Vec<Follower>,
+    /// Events of all streams that are durable.
+    pub(crate) events: u64,
+    /// Bytes appended since the ledger was opened.
+    pub(crate) bytes: u64,
     /// Writes each durable line to stderr: `DATASET_EVENTS=stderr`.
     pub(crate) is_echoing: bool,
 }
@@ -203,6 +221,7 @@ impl LogWriter {
                     self.rotate(&attempts);
                     self.shared.arena.control().set_durable(self.end.position);
                     self.shared.signal.writer_ends();
+                    self.tell_followers();
                 }
                 Ok(Order::Close(attempts)) => {
                     self.close(attempts);
@@ -214,6 +233,7 @@ impl LogWriter {
             if is_due && Instant::now() >= next_checkpoint {
                 let at = self.now();
                 self.attempt(|end| end.checkpoint(CheckpointReason::Interval, at, None));
+                self.tell_followers();
                 next_checkpoint = Instant::now() + CHECKPOINT_INTERVAL;
             }
         }
@@ -261,9 +281,9 @@ impl LogWriter {
         }
         self.shared.signal.writer_ends();
         if is_durable && !group.bytes.is_empty() {
-            for follower in &self.followers {
-                follower(self.end.position);
-            }
+            self.events += group.events;
+            self.bytes += group.bytes.len() as u64;
+            self.tell_followers();
             if self.is_echoing {
                 eprint!("{}", String::from_utf8_lossy(&group.bytes));
             }
@@ -276,6 +296,18 @@ impl LogWriter {
         let mut buffers = lock(&self.buffers);
         if buffers.len() < 4 {
             buffers.push(std::mem::take(&mut group.bytes));
+        }
+    }
+
+    fn tell_followers(&self) {
+        let durable = DurableEnd {
+            position: self.end.position,
+            events: self.events,
+            bytes: self.bytes,
+            checkpoints_end: self.end.checkpoints_end,
+        };
+        for follower in &self.followers {
+            follower(durable);
         }
     }
 
@@ -318,5 +350,6 @@ impl LogWriter {
         if is_closed {
             self.shared.arena.control().set_open(false);
         }
+        self.tell_followers();
     }
 }

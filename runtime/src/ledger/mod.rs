@@ -24,18 +24,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use self::error::{InstallError, LedgerError, OpenError};
+pub(crate) use self::log_writer::DurableEnd;
 pub(crate) use self::options::{Fixed, Memory};
 pub use self::options::{LedgerOptions, OnUnavailable};
 #[cfg(feature = "metrics")]
 pub(crate) use self::sequencer::Group;
 pub(crate) use self::shared::{CutWait, LedgerShared, OwnEvent, Refused, lock};
 pub use self::stats::LedgerStats;
+pub(crate) use self::stats::bytes_between;
 use crate::context::ContextBuilder;
 use crate::ids::{Env, InvalidId, LedgerId, RequestId, SpanId, TenantId, TraceId};
 use crate::index::{IndexFollower, IndexWait};
 use crate::journal::lock::LockFile;
 use crate::log::storage::Storage;
 use crate::retention::{Retention, RetentionThread};
+use crate::sinks::forwarder::Forwarders;
 
 /// An open ledger. Clones share it; the last one to go flushes and closes it.
 ///
@@ -53,6 +56,7 @@ pub(crate) struct Owner {
     pub(crate) retention: Arc<Retention>,
     /// Drops old segments; absent when everything is kept.
     retaining: Option<RetentionThread>,
+    pub(crate) sinks: Arc<Forwarders>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for its lock on the ledger's directory; given back at close.
     lock_file: Mutex<Option<LockFile>>,
@@ -80,6 +84,7 @@ impl Owner {
             let _ = thread.join();
         }
         self.index.close();
+        self.sinks.close();
         crate::journal::lease::give_up(&self.shared);
         lock(&self.lock_file).take();
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use super::error::OpenError;
-use super::log_writer::{Follower, LogWriter};
+use super::log_writer::{DurableEnd, Follower, LogWriter};
 use super::options::{Fixed, LedgerOptions, Memory, OnUnavailable};
 use super::recover::{JournalImage, Recovery, Report};
 use super::root::{self, Taken};
@@ -28,6 +28,7 @@ use crate::log::signer::{Ed25519Signer, Signer};
 use crate::log::storage::{DiskStorage, Storage};
 use crate::pending::{self, Mode};
 use crate::retention::{Retention, RetentionThread};
+use crate::sinks::forwarder::Forwarders;
 
 /// Where a ledger lies.
 struct Site {
@@ -390,7 +391,7 @@ fn open_site(options: &mut LedgerOptions, site: Site, mode: Mode) -> Result<Ledg
 
 /// Starts the threads.
 fn start(
-    options: &LedgerOptions,
+    options: &mut LedgerOptions,
     site: Site,
     shared: Arc<LedgerShared>,
     end: super::log_writer::LogEnd,
@@ -401,7 +402,17 @@ fn start(
     let index = IndexFollower::start(Arc::clone(&site.storage), site.ledger_id, end.position);
     let index = Arc::new(index);
     let to_index = Arc::clone(&index);
-    let followers: Vec<Follower> = vec![Box::new(move |position| to_index.advance(position))];
+    let events = end.heads.iter().map(|(_, head)| head.seq).sum();
+    let durable =
+        DurableEnd { position: end.position, events, bytes: 0, checkpoints_end: end.checkpoints_end };
+    let specs = std::mem::take(&mut options.sinks);
+    let sinks = Forwarders::start(Arc::clone(&site.storage), site.ledger_id, durable, specs);
+    let sinks = Arc::new(sinks);
+    let to_sinks = Arc::clone(&sinks);
+    let followers: Vec<Follower> = vec![
+        Box::new(move |durable| to_index.advance(durable.position)),
+        Box::new(move |durable| to_sinks.advance(durable)),
+    ];
     let sequencer = Sequencer {
         state: SequencerState::new(&shared.arena),
         shared: Arc::clone(&shared),
@@ -421,6 +432,8 @@ fn start(
         pending: None,
         buffers,
         followers,
+        events,
+        bytes: 0,
         is_echoing: mode == Mode::Stderr,
     };
     let shared_by_threads = Arc::clone(&shared);
@@ -467,6 +480,7 @@ fn start(
             index,
             retention,
             retaining,
+            sinks,
             threads: Mutex::new(threads),
             lock_file: Mutex::new(site.lock_file),
         }),

@@ -13,6 +13,7 @@ use crate::journal::control::Layout;
 use crate::log::signer::Signer;
 use crate::log::storage::{MemoryStorage, Storage};
 use crate::retention::Settings;
+use crate::sinks::SinkSpec;
 
 /// What to do when the disk cannot hold a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +49,7 @@ pub struct LedgerOptions {
     pub(super) on_unavailable: OnUnavailable,
     pub(super) accept_loss: bool,
     pub(crate) retention: Settings,
+    pub(super) sinks: Vec<SinkSpec>,
     pub(crate) fixed: Option<Fixed>,
     pub(crate) memory: Option<Memory>,
 }
@@ -93,6 +95,7 @@ impl Default for LedgerOptions {
             on_unavailable: OnUnavailable::RefuseStart,
             accept_loss: false,
             retention: Settings::default(),
+            sinks: Vec::new(),
             fixed: None,
             memory: None,
         }
@@ -212,6 +215,12 @@ impl LedgerOptions {
     /// a minute; between passes what the log grows by is counted.
     pub fn max_disk_bytes(mut self, bytes: u64) -> Self {
         self.retention.max_disk_bytes = Some(bytes.max(1 << 20));
+        self
+    }
+
+    /// Forwards the log to a sink, on a thread of its own. Of two sinks of one name the later counts.
+    pub fn sink(mut self, sink: SinkSpec) -> Self {
+        self.sinks.push(sink);
         self
     }
 

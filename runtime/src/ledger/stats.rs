@@ -74,7 +74,7 @@ impl Ledger {
 }
 
 /// The bytes of the log from one place to another. A segment that is gone has none.
-fn bytes_between(storage: &Arc<dyn Storage>, from: LogPosition, until: LogPosition) -> u64 {
+pub(crate) fn bytes_between(storage: &Arc<dyn Storage>, from: LogPosition, until: LogPosition) -> u64 {
     if from >= until {
         return 0;
     }

@@ -67,6 +67,26 @@ impl<'a> LinePrefix<'a> {
     }
 }
 
+/// The surface of a line; `None` when the bytes are not a line of version 1.
+pub(crate) fn line_surface(line: &[u8]) -> Option<&str> {
+    let mut rest = line;
+    take(&mut rest, b"{\"schema_version\":1,\"kind\":\"")?;
+    let is_event = take_until(&mut rest, b'"')? == "event";
+    // `ledger_id`, `event_id`, `tenant_id`, `env`: none of them can hold a quote.
+    for key in [&b",\"ledger_id\":\""[..], b",\"event_id\":\"", b",\"tenant_id\":\"", b",\"env\":\""] {
+        take(&mut rest, key)?;
+        take_until(&mut rest, b'"')?;
+    }
+    if is_event {
+        take(&mut rest, b",\"seq\":")?;
+        take_until(&mut rest, b',')?;
+        take(&mut rest, b"\"prev\":\"")?;
+        take_until(&mut rest, b'"')?;
+    }
+    take(&mut rest, b",\"surface\":\"")?;
+    take_until(&mut rest, b'"')
+}
+
 fn take(rest: &mut &[u8], expected: &[u8]) -> Option<()> {
     *rest = rest.strip_prefix(expected)?;
     Some(())

@@ -53,6 +53,12 @@ impl LogReader {
         self
     }
 
+    /// Goes on up to a later place.
+    pub(crate) fn extend(&mut self, until: LogPosition) {
+        self.until = until;
+        self.is_done = false;
+    }
+
     /// The next line; `None` at the end.
     pub(crate) fn next_line(&mut self) -> io::Result<Option<RawLine>> {
         let mut line = RawLine { position: self.position, bytes: Vec::new(), is_terminated: false };

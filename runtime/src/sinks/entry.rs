@@ -72,15 +72,21 @@ impl Entry {
 
     /// A line of the log without its newline, and where it begins; `None` when it is not one of version 1.
     pub fn line(position: LogPosition, bytes: Vec<u8>) -> Option<Self> {
-        let (ledger_id, kind, key) = match LinePrefix::parse(&bytes)? {
-            LinePrefix::Event { ledger_id, event_id, .. } => {
+        Self::try_line(position, bytes).ok()
+    }
+
+    /// As [`line`](Self::line), but gives bytes back that are not a line.
+    pub(crate) fn try_line(position: LogPosition, bytes: Vec<u8>) -> Result<Self, Vec<u8>> {
+        let (ledger_id, kind, key) = match LinePrefix::parse(&bytes) {
+            Some(LinePrefix::Event { ledger_id, event_id, .. }) => {
                 (ledger_id, EntryKind::Event, EntryKey::Event(event_id))
             }
-            LinePrefix::Attempt { ledger_id, event_id, .. } => {
+            Some(LinePrefix::Attempt { ledger_id, event_id, .. }) => {
                 (ledger_id, EntryKind::Attempt, EntryKey::Attempt(event_id))
             }
+            None => return Err(bytes),
         };
-        Some(Self::new(ledger_id, kind, key, position, bytes))
+        Ok(Self::new(ledger_id, kind, key, position, bytes))
     }
 
     /// The contents of a head table, and the place in the log that it speaks of.
@@ -136,6 +142,11 @@ impl Entry {
             }
             EntryKind::Event | EntryKind::Attempt | EntryKind::Checkpoint => &self.bytes,
         }
+    }
+
+    /// The exact bytes, without a copy.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// The bytes as text; stored lines are UTF-8.

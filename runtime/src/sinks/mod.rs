@@ -10,6 +10,7 @@ mod entry;
 mod error;
 #[cfg(feature = "firestore")]
 pub mod firestore;
+pub(crate) mod forwarder;
 #[cfg(any(feature = "firestore", feature = "bigquery"))]
 #[allow(dead_code, unused_imports, reason = "the sinks that use it follow")]
 pub mod google;
@@ -22,6 +23,10 @@ pub mod stdout;
 
 pub use self::entry::{Entry, EntryKey, EntryKind};
 pub use self::error::{Rejected, SinkError};
+pub use self::forwarder::{
+    DeadLetter, ForwardState, InvalidSinkName, LastError, ReplayFrom, SinkControlError, SinkSpec, SinkStatus,
+    Sinks,
+};
 use crate::ids::LedgerId;
 
 /// Where the log is forwarded to.
@@ -35,6 +40,12 @@ use crate::ids::LedgerId;
 pub trait Sink: Send {
     /// What the sink is: `firestore`, `ndjson`.
     fn kind(&self) -> &'static str;
+
+    /// Where it writes, in words for the operator, without secrets: `bucket audit, prefix shop`. Asked for once. A
+    /// cursor belongs to it: a sink with another target begins with the first entry. Defaults to none.
+    fn target(&self) -> String {
+        String::new()
+    }
 
     /// Prepares for the entries of a ledger. Called before the first append, and again after it or an append failed
     /// in a way that asks for it ([`SinkError::Reopen`]).

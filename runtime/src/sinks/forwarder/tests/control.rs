@@ -1,0 +1,89 @@
+use super::*;
+use crate::sinks::{ReplayFrom, SinkControlError};
+
+#[test]
+fn a_paused_sink_rests_until_it_is_resumed() {
+    let (storage, rig) = (MemoryStorage::default(), Rig::new());
+    let ledger = options(&storage).sink(rig.spec("copy")).open().unwrap();
+    record(&ledger, "probe.pause", 1);
+    wait_until_caught_up(&ledger, "copy");
+    ledger.sinks().pause("copy").unwrap();
+    wait_for(&ledger, "copy", |status| status.state == ForwardState::Paused);
+    let before = rig.target.lines().len();
+    record(&ledger, "probe.pause", 40);
+    let paused = wait_for(&ledger, "copy", |status| status.lag_seconds > 0.0);
+    assert_eq!((paused.lag_events, rig.target.lines().len()), (40, before));
+    ledger.sinks().resume("copy").unwrap();
+    wait_until_caught_up(&ledger, "copy");
+    ledger.close().unwrap();
+    assert_eq!(rig.target.lines(), log_lines(&storage));
+}
+
+#[test]
+fn sinks_come_go_and_change_while_events_are_recorded() {
+    let storage = MemoryStorage::default();
+    let ledger = options(&storage).open().unwrap();
+    let sinks = ledger.sinks();
+    let first = Rig::new();
+    std::thread::scope(|scope| {
+        let writer = ledger.clone();
+        scope.spawn(move || (0..20).for_each(|_| record(&writer, "probe.change", 50)));
+        sinks.add(first.spec("copy")).unwrap();
+        assert!(matches!(sinks.add(first.spec("copy")), Err(SinkControlError::Exists { .. })));
+        for _ in 0..10 {
+            sinks.replace(first.spec("copy")).unwrap();
+        }
+        sinks.remove("copy").unwrap();
+        assert!(matches!(sinks.remove("copy"), Err(SinkControlError::Unknown { .. })));
+        assert!(sinks.statuses().is_empty());
+    });
+    let left = first.target.lines().len();
+    record(&ledger, "probe.change", 50);
+    assert_eq!(first.target.lines().len(), left, "it was taken off");
+    sinks.add(first.spec("copy")).unwrap();
+    wait_until_caught_up(&ledger, "copy");
+    ledger.close().unwrap();
+    assert_eq!(first.target.lines(), log_lines(&storage));
+    let came = first.target.lock().entries.len();
+    assert_eq!(came, first.target.in_effect().len(), "the cursor was kept over every change");
+    assert!(matches!(sinks.add(first.spec("late")), Err(SinkControlError::Closed)));
+}
+
+#[test]
+fn a_replay_sends_the_log_again_from_where_it_was_asked_for() {
+    let (storage, rig) = (MemoryStorage::default(), Rig::new());
+    let ledger = options(&storage).sink(rig.spec("copy")).open().unwrap();
+    for _ in 0..4 {
+        record(&ledger, "probe.replay", 100);
+    }
+    wait_until_caught_up(&ledger, "copy");
+    let scope = ledger.context("acme", "prod").build().unwrap().scope().clone();
+    let all = rig.target.lines();
+    for seq in [1_u64, 77, 400] {
+        rig.target.lock().entries.clear();
+        let from = ReplayFrom::Event { scope: scope.clone(), seq };
+        let position = ledger.sinks().replay("copy", &from).unwrap();
+        wait_for(&ledger, "copy", |status| {
+            rig.target.lines().len() as u64 > 400 - seq && status.lag_bytes == 0 && status.lag_events == 0
+        });
+        let again = rig.target.lines();
+        assert_eq!(again, all[all.len() - again.len()..], "the rest of the log, from event {seq}");
+        assert_eq!(again.len() as u64, 401 - seq);
+        let entries = rig.target.in_effect();
+        assert_eq!(entries[0].kind, EntryKind::Identity);
+        assert_eq!(entries[1].position, position);
+    }
+    let middle = ledger.sinks().status("copy").unwrap().acknowledged.offset / 2;
+    let inside = crate::LogPosition { segment: 1, offset: middle + 3 };
+    let start = ledger.sinks().replay("copy", &ReplayFrom::Position(inside)).unwrap();
+    assert!(start <= inside && rig.target.lock().entries.len() < 1_000_000);
+    ledger.sinks().replay("copy", &ReplayFrom::Beginning).unwrap();
+    rig.target.lock().entries.clear();
+    wait_for(&ledger, "copy", |status| status.lag_bytes == 0 && rig.target.lines().len() == all.len());
+    let nowhere = crate::LogPosition { segment: 99, offset: 0 };
+    let refused = ledger.sinks().replay("copy", &ReplayFrom::Position(nowhere)).unwrap_err();
+    assert!(matches!(refused, SinkControlError::NoSuchPlace { .. }), "{refused}");
+    let refused = ledger.sinks().replay("copy", &ReplayFrom::Event { scope, seq: 9_999 }).unwrap_err();
+    assert_eq!(refused.to_string(), "replay from event 9999 of acme/prod: the log does not hold it");
+    ledger.close().unwrap();
+}
