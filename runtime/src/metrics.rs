@@ -9,6 +9,7 @@ use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histog
 
 use crate::ids::LedgerId;
 use crate::ledger::{Group, Health, Ledger};
+use crate::sinks::SinkStatus;
 
 const GROUP_EVENTS: &str = "dataset_events_group_events";
 const GROUP_BYTES: &str = "dataset_events_group_bytes";
@@ -25,6 +26,14 @@ const OPEN_ATTEMPTS: &str = "dataset_events_open_attempts";
 const INDEX_LAG: &str = "dataset_events_index_lag_bytes";
 const INDEX_OK: &str = "dataset_events_index_ok";
 const HEALTH: &str = "dataset_events_health";
+const SINK_FORWARDED: &str = "dataset_events_sink_forwarded_total";
+const SINK_DUPLICATES: &str = "dataset_events_sink_duplicates_total";
+const SINK_RETRIES: &str = "dataset_events_sink_retries_total";
+const SINK_DEAD_LETTERS: &str = "dataset_events_sink_dead_letters";
+const SINK_LAG_EVENTS: &str = "dataset_events_sink_lag_events";
+const SINK_LAG_BYTES: &str = "dataset_events_sink_lag_bytes";
+const SINK_LAG_SECONDS: &str = "dataset_events_sink_lag_seconds";
+const SINK_STATE: &str = "dataset_events_sink_state";
 
 /// A group is durable.
 pub(crate) fn group(ledger: LedgerId, group: &Group, elapsed: Duration) {
@@ -54,6 +63,14 @@ impl Ledger {
     /// | `dataset_events_index_lag_bytes` | gauge | bytes of the durable log that the index has not read |
     /// | `dataset_events_index_ok` | gauge | 1, or 0 while the index fails and reads scan the log |
     /// | `dataset_events_index_rebuilds_total` | counter | times that an index was deleted and built again |
+    /// | `dataset_events_sink_forwarded_total` | counter | entries that a `sink` acknowledged since it was attached |
+    /// | `dataset_events_sink_duplicates_total` | counter | those of them that were there already |
+    /// | `dataset_events_sink_retries_total` | counter | attempts of a `sink` that failed |
+    /// | `dataset_events_sink_dead_letters` | gauge | entries that a `sink` refused for good |
+    /// | `dataset_events_sink_lag_events` | gauge | durable events that a `sink` has not acknowledged |
+    /// | `dataset_events_sink_lag_bytes` | gauge | durable bytes of the log that it has not |
+    /// | `dataset_events_sink_lag_seconds` | gauge | the age of the oldest of them |
+    /// | `dataset_events_sink_state` | gauge | 1 for the `state` that a `sink` is in: `starting`, `running`, `waiting`, `hanging`, `paused`, `stopped`, `closed`; else 0 |
     /// | `dataset_events_health` | gauge | 1 for the `state` that it is in: `green`, `shedding`, `failed`, `closed`; else 0 |
     ///
     /// The histograms come from the ledger's own thread; they begin when a recorder is installed.
@@ -88,6 +105,9 @@ impl Ledger {
         ] {
             gauge!(name, "ledger" => label.clone()).set(value);
         }
+        for sink in self.sinks().statuses() {
+            publish_sink(&label, &sink);
+        }
         let state = match self.health() {
             Health::Green => "green",
             Health::Shedding => "shedding",
@@ -98,6 +118,30 @@ impl Ledger {
             let is_it = f64::from(u8::from(one == state));
             gauge!(HEALTH, "ledger" => label.clone(), "state" => one).set(is_it);
         }
+    }
+}
+
+fn publish_sink(ledger: &str, status: &SinkStatus) {
+    let labels = [("ledger", ledger.to_owned()), ("sink", status.name.clone())];
+    for (name, value) in [
+        (SINK_FORWARDED, status.forwarded),
+        (SINK_DUPLICATES, status.duplicates),
+        (SINK_RETRIES, status.retries),
+    ] {
+        counter!(name, &labels).absolute(value);
+    }
+    for (name, value) in [
+        (SINK_DEAD_LETTERS, status.dead_letters as f64),
+        (SINK_LAG_EVENTS, status.lag_events as f64),
+        (SINK_LAG_BYTES, status.lag_bytes as f64),
+        (SINK_LAG_SECONDS, status.lag_seconds),
+    ] {
+        gauge!(name, &labels).set(value);
+    }
+    for one in ["starting", "running", "waiting", "hanging", "paused", "stopped", "closed"] {
+        let is_it = f64::from(u8::from(one == status.state.as_str()));
+        let [ledger, sink] = labels.clone();
+        gauge!(SINK_STATE, &[ledger, sink, ("state", one.to_owned())]).set(is_it);
     }
 }
 
@@ -117,5 +161,17 @@ fn describe() {
     describe_gauge!(OPEN_ATTEMPTS, Unit::Count, "Attempts whose event is not in the log yet.");
     describe_gauge!(INDEX_LAG, Unit::Bytes, "Bytes of the durable log that the index has not read yet.");
     describe_gauge!(INDEX_OK, "1, or 0 while the index fails and reads scan the log.");
+    describe_counter!(SINK_FORWARDED, Unit::Count, "Entries that a sink acknowledged.");
+    describe_counter!(SINK_DUPLICATES, Unit::Count, "Entries that a sink had already.");
+    describe_counter!(SINK_RETRIES, Unit::Count, "Attempts of a sink that failed.");
+    describe_gauge!(SINK_DEAD_LETTERS, Unit::Count, "Entries that a sink refused for good.");
+    describe_gauge!(SINK_LAG_EVENTS, Unit::Count, "Durable events that a sink has not acknowledged.");
+    describe_gauge!(
+        SINK_LAG_BYTES,
+        Unit::Bytes,
+        "Durable bytes of the log that a sink has not acknowledged."
+    );
+    describe_gauge!(SINK_LAG_SECONDS, Unit::Seconds, "The age of the oldest line that a sink lacks.");
+    describe_gauge!(SINK_STATE, "1 for the state that a sink is in, 0 for the others.");
     describe_gauge!(HEALTH, "1 for the state that the ledger is in, 0 for the others.");
 }

@@ -1,7 +1,22 @@
 //! What a Prometheus exporter makes of a ledger's health.
 
+use std::time::{Duration, Instant};
+
+use dataset_events::sinks::{Ack, Entry, Sink, SinkError, SinkSpec};
 use dataset_events::testing::TestLedger;
 use metrics_exporter_prometheus::PrometheusBuilder;
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn kind(&self) -> &'static str {
+        "nowhere"
+    }
+
+    fn append(&mut self, _batch: &[Entry]) -> Result<Ack, SinkError> {
+        Err(SinkError::fatal("append to nowhere", "it is not there"))
+    }
+}
 
 fn value(text: &str, metric: &str) -> f64 {
     let line = text.lines().find(|line| line.starts_with(metric));
@@ -18,6 +33,12 @@ fn the_health_of_a_ledger_is_in_the_text_of_an_exporter() {
         ctx.event("probe.call").record().expect("recorded");
     }
     test.flush();
+    let sinks = test.ledger().sinks();
+    sinks.add(SinkSpec::new("away", Box::new(Nowhere)).expect("a name")).expect("added");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while sinks.statuses()[0].retries == 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     test.ledger().publish_metrics();
     let text = handle.render();
     let label = format!("ledger=\"{}\"", test.ledger().id());
@@ -35,6 +56,14 @@ fn the_health_of_a_ledger_is_in_the_text_of_an_exporter() {
     assert_eq!((kind("request_id"), kind("trace_id")), (0.0, 7.0));
     let health = |state: &str| value(&text, &format!("dataset_events_health{{{label},state=\"{state}\""));
     assert_eq!((health("green"), health("failed")), (1.0, 0.0));
+    let sink = |metric: &str| value(&text, &format!("dataset_events_sink_{metric}{{{label},sink=\"away\""));
+    assert_eq!((sink("forwarded_total"), sink("retries_total")), (0.0, 1.0));
+    assert_eq!(sink("lag_events"), stats.events as f64);
+    assert!(sink("lag_seconds") > 0.0 && sink("lag_bytes") == stats.log_bytes as f64);
+    let state = |state: &str| {
+        value(&text, &format!("dataset_events_sink_state{{{label},sink=\"away\",state=\"{state}\""))
+    };
+    assert_eq!((state("stopped"), state("running")), (1.0, 0.0));
     assert_eq!(of("group_events_sum"), stats.events as f64);
     // A group without lines, such as that of an idle flush, is no sample.
     assert!(of("group_events_count") >= 1.0 && of("group_events_count") <= stats.groups as f64);

@@ -38,6 +38,7 @@ use crate::index::{IndexFollower, IndexWait};
 use crate::journal::lock::LockFile;
 use crate::log::storage::Storage;
 use crate::retention::{Retention, RetentionThread};
+use crate::sinks::SinkBehind;
 use crate::sinks::forwarder::Forwarders;
 
 /// An open ledger. Clones share it; the last one to go flushes and closes it.
@@ -109,13 +110,16 @@ pub enum Health {
 }
 
 /// What [`Ledger::drain`] reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Whether everything recorded before the call is in the log, durable, and in the index unless that fails.
+    /// Whether everything recorded before the call is in the log, durable, in the index unless that fails, and with
+    /// every required sink.
     pub is_complete: bool,
     /// Events that were made durable while draining.
     pub events: u64,
+    /// The required sinks that do not have everything.
+    pub behind: Vec<SinkBehind>,
 }
 
 impl Ledger {
@@ -227,16 +231,20 @@ impl Ledger {
         self.flush_until(None).map(|_| ())
     }
 
-    /// As [`flush`](Self::flush), for at most `deadline`; says what was reached.
+    /// As [`flush`](Self::flush), and waits for the required sinks, for at most `deadline`; says what was reached. A
+    /// sink that is paused or has stopped is not waited for.
     ///
     /// # Errors
     ///
     /// [`LedgerError`] when the log could not be written, or the ledger is closed.
     pub fn drain(&self, deadline: Duration) -> Result<Drained, LedgerError> {
         let before = self.owner.shared.counts.events.load(Ordering::Relaxed);
-        let is_complete = self.flush_until(Some(Instant::now() + deadline))?;
+        let deadline = Instant::now() + deadline;
+        let is_flushed = self.flush_until(Some(deadline))?;
         let events = self.owner.shared.counts.events.load(Ordering::Relaxed) - before;
-        Ok(Drained { is_complete, events })
+        let (_, durable) = self.owner.index.lag();
+        let behind = self.owner.sinks.drain(durable, deadline);
+        Ok(Drained { is_complete: is_flushed && behind.is_empty(), events, behind })
     }
 
     fn flush_until(&self, deadline: Option<Instant>) -> Result<bool, LedgerError> {

@@ -458,6 +458,8 @@ fn start(
         site.signer,
         options.retention,
     ));
+    let to_retention = Arc::clone(&sinks);
+    retention.set_required(Box::new(move || to_retention.required()));
     let has_work = options.retention.keep_for.is_some() || options.retention.max_disk_bytes.is_some();
     let retaining = match has_work {
         true => Some(RetentionThread::start(Arc::clone(&retention)).map_err(|source| OpenError::Io {

@@ -12,6 +12,7 @@ use crate::log::LogPosition;
 use crate::log::checkpoint::{CheckpointFile, CheckpointReason};
 use crate::log::line::hash_line;
 use crate::query::{ReadError, StoredEvent};
+use crate::sinks::SinkStatus;
 
 /// The first checkpoint that covers an event: which one, without the other scopes that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +42,8 @@ pub struct LedgerState {
     pub status: LedgerStatus,
     /// How far its index is, for an own ledger; those of others are read up to their end by each query.
     pub index: Option<IndexHealth>,
+    /// How its sinks fare, for an own ledger.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// The ledgers of a set, and what could not be read.
@@ -60,8 +63,10 @@ impl LedgerSet {
         let own = |ledger_id| self.members.sources.own.iter().find(|ledger| ledger.id() == ledger_id);
         let ledgers = found.members.iter().map(|member| {
             let status = member.status();
-            let index = own(member.ledger_id).filter(|_| member.is_own).map(|ledger| ledger.index_health());
-            LedgerState { ledger_id: member.ledger_id, status, index }
+            let own = own(member.ledger_id).filter(|_| member.is_own);
+            let index = own.map(|ledger| ledger.index_health());
+            let sinks = own.map(|ledger| ledger.sinks().statuses()).unwrap_or_default();
+            LedgerState { ledger_id: member.ledger_id, status, index, sinks }
         });
         LedgerStates { ledgers: ledgers.collect(), unread: found.unread }
     }

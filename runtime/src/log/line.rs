@@ -87,6 +87,15 @@ pub(crate) fn line_surface(line: &[u8]) -> Option<&str> {
     take_until(&mut rest, b'"')
 }
 
+/// When a line was recorded, in microseconds since 1970.
+pub(crate) fn line_recorded_at(line: &[u8]) -> Option<i64> {
+    const KEY: &[u8] = b",\"recorded_at\":";
+    // Inside of a text its quotes would be escaped, so the first is the key.
+    let at = memchr::memmem::find(line, KEY)? + KEY.len();
+    let len = line[at..].iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(&line[at..at + len]).ok()?.parse().ok()
+}
+
 fn take(rest: &mut &[u8], expected: &[u8]) -> Option<()> {
     *rest = rest.strip_prefix(expected)?;
     Some(())

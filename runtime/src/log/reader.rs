@@ -78,7 +78,7 @@ impl LogReader {
                 return Ok(false);
             }
             let pending = &self.buffer[self.start..];
-            if let Some(at) = pending[searched..].iter().position(|byte| *byte == b'\n') {
+            if let Some(at) = memchr::memchr(b'\n', &pending[searched..]) {
                 let end = searched + at;
                 line.bytes.extend_from_slice(&pending[..end]);
                 line.position = self.position;

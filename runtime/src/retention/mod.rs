@@ -227,7 +227,6 @@ impl Retention {
     }
 
     /// Sets who says what the required sinks have.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the forwarder says it once it follows the log"))]
     pub(crate) fn set_required(&self, required: RequiredSinks) {
         *lock(&self.required) = Some(required);
     }

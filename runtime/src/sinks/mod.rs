@@ -24,8 +24,8 @@ pub mod stdout;
 pub use self::entry::{Entry, EntryKey, EntryKind};
 pub use self::error::{Rejected, SinkError};
 pub use self::forwarder::{
-    DeadLetter, ForwardState, InvalidSinkName, LastError, ReplayFrom, SinkControlError, SinkSpec, SinkStatus,
-    Sinks,
+    DeadLetter, ForwardState, InvalidSinkName, LastError, ReplayFrom, SinkBehind, SinkControlError, SinkSpec,
+    SinkStatus, Sinks,
 };
 use crate::ids::LedgerId;
 

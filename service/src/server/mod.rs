@@ -142,7 +142,7 @@ impl ServeOptions {
 }
 
 /// What was done between the signal and the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeReport {
     /// Requests in all.

@@ -7,7 +7,8 @@ use super::follow::{Follow, Next, ReadFailed};
 use super::place::{Place, PlacedHash};
 use super::spec::Settings;
 use crate::ledger::DurableEnd;
-use crate::sinks::Entry;
+use crate::log::line::line_recorded_at;
+use crate::sinks::{Entry, EntryKind};
 
 /// Bytes of lines that are passed over before the thread looks up.
 const MAX_PASSED_BYTES: usize = 16 << 20;
@@ -94,8 +95,8 @@ impl Batch {
 
     fn take(&mut self, entry: Entry) {
         self.bytes += entry.bytes().len();
-        if self.oldest_us.is_none() {
-            self.oldest_us = entry.event().map(|event| event.recorded_at);
+        if self.oldest_us.is_none() && matches!(entry.kind(), EntryKind::Event | EntryKind::Attempt) {
+            self.oldest_us = line_recorded_at(entry.bytes());
         }
         self.entries.push(entry);
     }

@@ -33,12 +33,13 @@ pub use self::dead_letters::DeadLetter;
 use self::shared::{Phase, Shared};
 pub use self::spec::{InvalidSinkName, SinkSpec};
 use self::state_file::Gate;
-pub use self::status::{ForwardState, LastError, SinkStatus};
+pub use self::status::{ForwardState, LastError, SinkBehind, SinkStatus};
 use self::worker::Worker;
 use crate::ids::LedgerId;
 use crate::ledger::{DurableEnd, Ledger, lock};
 use crate::log::LogPosition;
 use crate::log::storage::Storage;
+use crate::retention::Required;
 
 impl Ledger {
     /// The sinks of this ledger: how they fare, and what operators do with them.
@@ -136,11 +137,32 @@ impl Forwarders {
     }
 
     /// Up to where every required sink is known to have the log even after a crash; `None` when there are none.
-    #[allow(dead_code, reason = "retention asks for it")]
-    pub(crate) fn required_floor(&self) -> Option<LogPosition> {
-        let all = self.all();
-        let required = all.iter().filter(|forwarder| forwarder.shared.settings.is_required);
-        required.map(|forwarder| forwarder.shared.lock().saved).min()
+    pub(crate) fn required(&self) -> Option<Required> {
+        let mut required = self.all();
+        required.retain(|forwarder| forwarder.shared.settings.is_required);
+        let position = required.iter().map(|forwarder| forwarder.shared.lock().saved).min()?;
+        let sinks = required.iter().map(|forwarder| forwarder.shared.settings.name.clone()).collect();
+        Some(Required { position, sinks })
+    }
+
+    /// Waits until every required sink has the log up to a place; returns those that have not. One that waits for an
+    /// operator is not waited for.
+    pub(crate) fn drain(&self, until: LogPosition, deadline: Instant) -> Vec<SinkBehind> {
+        let mut required = self.all();
+        required.retain(|forwarder| forwarder.shared.settings.is_required);
+        for forwarder in &required {
+            forwarder.shared.tell(|state| state.is_urgent = true);
+        }
+        let is_behind = |forwarder: &Arc<Forwarder>| {
+            let shared = &forwarder.shared;
+            shared.wait_until(deadline, |state| state.acknowledged >= until || state.is_held());
+            let acknowledged = shared.lock().acknowledged;
+            (acknowledged < until).then(|| {
+                let SinkStatus { name, lag_events, lag_bytes, state, .. } = shared.status();
+                SinkBehind { name, events: lag_events, bytes: lag_bytes, state }
+            })
+        };
+        required.iter().filter_map(is_behind).collect()
     }
 
     /// Ends the threads. Each gets its time to forward what is left; one that does not come back is left behind.

@@ -48,6 +48,20 @@ pub struct SinkStatus {
     pub missed_segments: u64,
 }
 
+/// A required sink that does not have everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SinkBehind {
+    /// The operator's name of it.
+    pub name: String,
+    /// Durable events that it has not acknowledged.
+    pub events: u64,
+    /// Durable bytes of the log that it has not acknowledged.
+    pub bytes: u64,
+    /// What it does.
+    pub state: ForwardState,
+}
+
 /// What a sink's forwarder does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

@@ -87,3 +87,31 @@ fn a_replay_sends_the_log_again_from_where_it_was_asked_for() {
     assert_eq!(refused.to_string(), "replay from event 9999 of acme/prod: the log does not hold it");
     ledger.close().unwrap();
 }
+
+#[test]
+fn draining_waits_for_required_sinks_and_says_what_is_left() {
+    let storage = MemoryStorage::default();
+    let (needed, other) = (Rig::new(), Rig::new());
+    other.target.lock().open_answers.push_back(Answer::Fatal);
+    let spec = needed.spec("needed").required(true);
+    let ledger = options(&storage).sink(spec).sink(other.spec("other")).open().unwrap();
+    record(&ledger, "probe.drain", 10);
+    let drained = ledger.drain(Duration::from_secs(20)).unwrap();
+    assert!(drained.is_complete && drained.behind.is_empty(), "{drained:?}");
+    assert_eq!(needed.target.lines(), log_lines(&storage));
+    assert!(other.target.lines().is_empty(), "nobody waits for a sink that is not required");
+
+    ledger.sinks().pause("needed").unwrap();
+    record(&ledger, "probe.drain", 10);
+    let drained = ledger.drain(Duration::from_secs(20)).unwrap();
+    assert!(!drained.is_complete);
+    let [behind] = &drained.behind[..] else { panic!("{drained:?}") };
+    assert_eq!((&*behind.name, behind.events), ("needed", 10));
+    assert_eq!(behind.state, ForwardState::Paused);
+    let required = ledger.owner.sinks.required().unwrap();
+    assert_eq!(required.sinks, ["needed"]);
+    assert!(required.position <= ledger.sinks().status("needed").unwrap().acknowledged);
+    ledger.sinks().resume("needed").unwrap();
+    assert!(ledger.drain(Duration::from_secs(20)).unwrap().is_complete);
+    ledger.close().unwrap();
+}

@@ -1,7 +1,9 @@
 //! The forwarder against sinks that are told what to do, on a clock that jumps.
 
 mod control;
+mod files;
 mod order;
+mod outage;
 mod trouble;
 
 use std::collections::VecDeque;
