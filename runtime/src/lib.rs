@@ -11,6 +11,8 @@ pub mod __private;
 mod call;
 mod capture;
 mod clock;
+#[cfg(feature = "config")]
+pub mod config;
 mod context;
 mod current;
 mod draft;

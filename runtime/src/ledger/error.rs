@@ -72,6 +72,9 @@ pub enum OpenError {
     },
     /// Another ledger is installed in this process.
     Install(InstallError),
+    /// The configuration cannot be used.
+    #[cfg(feature = "config")]
+    Config(crate::config::ConfigError),
 }
 
 impl OpenError {
@@ -88,6 +91,8 @@ impl OpenError {
             Self::Checkpoint { .. } => "ledger.checkpoint",
             Self::Cut { .. } => "ledger.cut",
             Self::Install(_) => "ledger.already_installed",
+            #[cfg(feature = "config")]
+            Self::Config(_) => "ledger.config",
         }
     }
 
@@ -150,6 +155,8 @@ impl fmt::Display for OpenError {
                  the head table that it names from the replica"
             ),
             Self::Install(error) => error.fmt(f),
+            #[cfg(feature = "config")]
+            Self::Config(error) => error.fmt(f),
         }
     }
 }

@@ -58,6 +58,9 @@ pub(crate) struct Owner {
     /// Drops old segments; absent when everything is kept.
     retaining: Option<RetentionThread>,
     pub(crate) sinks: Arc<Forwarders>,
+    /// What of a configuration is in effect; `None` when it was opened without one.
+    #[cfg(feature = "config")]
+    pub(crate) configured: Mutex<Option<crate::config::InEffect>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for its lock on the ledger's directory; given back at close.
     lock_file: Mutex<Option<LockFile>>,

@@ -483,6 +483,8 @@ fn start(
             retention,
             retaining,
             sinks,
+            #[cfg(feature = "config")]
+            configured: Mutex::new(options.configured.take()),
             threads: Mutex::new(threads),
             lock_file: Mutex::new(site.lock_file),
         }),

@@ -50,6 +50,8 @@ pub struct LedgerOptions {
     pub(super) accept_loss: bool,
     pub(crate) retention: Settings,
     pub(super) sinks: Vec<SinkSpec>,
+    #[cfg(feature = "config")]
+    pub(super) configured: Option<crate::config::InEffect>,
     pub(crate) fixed: Option<Fixed>,
     pub(crate) memory: Option<Memory>,
 }
@@ -96,6 +98,8 @@ impl Default for LedgerOptions {
             accept_loss: false,
             retention: Settings::default(),
             sinks: Vec::new(),
+            #[cfg(feature = "config")]
+            configured: None,
             fixed: None,
             memory: None,
         }
@@ -126,6 +130,20 @@ impl LedgerOptions {
     /// it shares; without one it takes any ledger that belongs to no service.
     pub fn service(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
         self.service = Some(bounded(name, 64));
+        self.version = Some(bounded(version, 64));
+        self
+    }
+
+    /// As [`service`](Self::service), the name alone.
+    #[cfg(feature = "config")]
+    pub(crate) fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.service = Some(bounded(name, 64));
+        self
+    }
+
+    /// As [`service`](Self::service), the version alone.
+    #[cfg(feature = "config")]
+    pub(crate) fn service_version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(bounded(version, 64));
         self
     }
@@ -215,6 +233,13 @@ impl LedgerOptions {
     /// a minute; between passes what the log grows by is counted.
     pub fn max_disk_bytes(mut self, bytes: u64) -> Self {
         self.retention.max_disk_bytes = Some(bytes.max(1 << 20));
+        self
+    }
+
+    /// Notes what of a configuration these options are.
+    #[cfg(feature = "config")]
+    pub(crate) fn configured(mut self, in_effect: crate::config::InEffect) -> Self {
+        self.configured = Some(in_effect);
         self
     }
 

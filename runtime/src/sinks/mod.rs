@@ -17,6 +17,8 @@ pub mod google;
 mod known;
 pub mod memory;
 pub mod ndjson;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 #[cfg(feature = "replica")]
 pub mod replica;
 pub mod stdout;

@@ -49,6 +49,13 @@ impl fmt::Debug for SinkSpec {
             .field("name", &self.settings.name)
             .field("kind", &self.settings.kind)
             .field("required", &self.settings.is_required)
+            .field("surfaces", &self.settings.surfaces)
+            .field("batch_entries", &self.settings.batch_entries)
+            .field("batch_bytes", &self.settings.batch_bytes)
+            .field("batch_age", &self.settings.batch_age)
+            .field("backoff", &self.settings.backoff)
+            .field("hang_after", &self.settings.hang_after)
+            .field("close_within", &self.settings.close_within)
             .finish_non_exhaustive()
     }
 }
@@ -130,6 +137,20 @@ impl SinkSpec {
         let min = min.clamp(Duration::from_millis(1), hour);
         self.settings.backoff = (min, max.clamp(min, hour));
         self
+    }
+
+    /// As [`backoff`](Self::backoff), `min` alone.
+    #[cfg(feature = "config")]
+    pub(crate) fn retry_min(self, min: Duration) -> Self {
+        let (_, max) = self.settings.backoff;
+        self.backoff(min, max)
+    }
+
+    /// As [`backoff`](Self::backoff), `max` alone.
+    #[cfg(feature = "config")]
+    pub(crate) fn retry_max(self, max: Duration) -> Self {
+        let (min, _) = self.settings.backoff;
+        self.backoff(min, max)
     }
 
     /// After how long a call into the sink is shown as hanging. Nothing is done about it. Defaults to 60 s; at
