@@ -1,8 +1,18 @@
 //! Backends: the kinds of sink that a configuration can name.
 
+#[cfg(feature = "bigquery")]
+mod bigquery;
+#[cfg(feature = "firestore")]
+pub(crate) mod firestore;
+#[cfg(any(feature = "bigquery", feature = "firestore"))]
+mod google;
 pub(crate) mod memory;
+mod ndjson;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
+#[cfg(feature = "replica")]
+pub(crate) mod replica;
+mod stdout;
 
 use super::Problem;
 use super::key::{Key, Row, apply_all, without_defaults};
@@ -75,14 +85,41 @@ impl Made {
     }
 }
 
+/// A number of bytes or of things; on a machine that cannot count so far, the most that it can.
+#[allow(dead_code, reason = "which backends use it depends on the features")]
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// Every backend, whether compiled in or not.
 pub(crate) static BACKENDS: &[Backend] = &[
-    Backend { name: "replica", feature: Some("replica"), made: None },
-    Backend { name: "ndjson", feature: None, made: None },
-    Backend { name: "stdout", feature: None, made: None },
+    Backend {
+        name: "replica",
+        feature: Some("replica"),
+        #[cfg(feature = "replica")]
+        made: Some(Made::of::<replica::Draft>()),
+        #[cfg(not(feature = "replica"))]
+        made: None,
+    },
+    Backend { name: "ndjson", feature: None, made: Some(Made::of::<crate::sinks::ndjson::NdjsonSettings>()) },
+    Backend { name: "stdout", feature: None, made: Some(Made::of::<crate::sinks::stdout::StdoutSettings>()) },
     Backend { name: "memory", feature: None, made: Some(Made::of::<memory::MaxBytes>()) },
-    Backend { name: "firestore", feature: Some("firestore"), made: None },
-    Backend { name: "bigquery", feature: Some("bigquery"), made: None },
+    Backend {
+        name: "firestore",
+        feature: Some("firestore"),
+        #[cfg(feature = "firestore")]
+        made: Some(Made::of::<firestore::Draft>()),
+        #[cfg(not(feature = "firestore"))]
+        made: None,
+    },
+    Backend {
+        name: "bigquery",
+        feature: Some("bigquery"),
+        #[cfg(feature = "bigquery")]
+        made: Some(Made::of::<crate::sinks::bigquery::BigQuerySettings>()),
+        #[cfg(not(feature = "bigquery"))]
+        made: None,
+    },
     Backend {
         name: "otlp",
         feature: Some("otlp"),

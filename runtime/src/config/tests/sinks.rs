@@ -132,3 +132,47 @@ fn two_sinks_cannot_have_one_target() {
     let built = Config::builder().toml("x.toml", sink("a")).set("sinks.b.backend", "otlp").build();
     assert!(problems_of(built)[0].ends_with("sink `b` (otlp) lacks `url`"));
 }
+
+#[cfg(feature = "replica")]
+#[test]
+fn a_replica_has_the_whole_log_at_a_place_that_can_be() {
+    let sink = |more: &str| problems(&format!("[sinks.x]\nbackend = \"replica\"\n{more}"));
+    assert_eq!(
+        sink("url = \"/mnt/audit\"\nsurfaces = [\"chat.*\"]"),
+        [
+            "x.toml:4:12: sink `x` (replica) cannot have `surfaces`: a replica holds the log's own bytes, all of them"
+        ]
+    );
+    assert_eq!(
+        sink("url = \"ftp://audit\""),
+        [
+            "x.toml:3:7: `url` of sink `x` cannot be used: unknown scheme in the address of a replica; accepted: s3, s3a, \
+          gs, az, abfs, abfss, file"
+        ]
+    );
+    let text = "backend = \"replica\"\nurl = \"/mnt/audit\"\nrequired = true";
+    let config = Config::builder().toml("x.toml", text).build().expect("a directory");
+    assert_eq!(config.get("sinks.replica.url").as_deref(), Some("/mnt/audit"));
+}
+
+#[test]
+fn local_sinks_have_their_places_and_rules() {
+    let text = "[sinks.files]\nbackend = \"ndjson\"\npath = \"/var/log/audit\"\nrotate_age = \"1h\"\nkeep_files = 24\n\
+                [sinks.out]\nbackend = \"stdout\"\nkinds = [\"event\", \"attempt\"]";
+    let config = Config::builder().toml("x.toml", text).build().expect("two sinks");
+    assert_eq!(config.get("sinks.files.rotate_age").as_deref(), Some("1h"));
+    assert_eq!(
+        problems("[sinks.x]\nbackend = \"stdout\"\nrequired = true"),
+        [
+            "x.toml:3:12: sink `x` (stdout) cannot have `required`: nobody can say whether it was kept, and that is no \
+          reason to drop a log"
+        ]
+    );
+    assert_eq!(problems("[sinks.x]\nbackend = \"ndjson\""), ["x.toml:1:8: sink `x` (ndjson) lacks `path`"]);
+    let same =
+        "[sinks.x]\nbackend = \"ndjson\"\npath = \"/a\"\n[sinks.y]\nbackend = \"ndjson\"\npath = \"/a\"";
+    assert_eq!(
+        problems(same),
+        ["x.toml:6:8: sinks `x` and `y` have the same `path`: each needs a target of its own"]
+    );
+}

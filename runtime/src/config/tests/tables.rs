@@ -116,3 +116,44 @@ fn the_keys_of_memory_sinks_are_those_of_the_code() {
     use super::super::backends::{Settings, memory::MaxBytes};
     check(MaxBytes::KEYS, MaxBytes::start, &["max_bytes"]);
 }
+
+#[cfg(feature = "bigquery")]
+#[test]
+fn the_keys_of_bigquery_sinks_are_those_of_the_code() {
+    use super::super::backends::Settings;
+    use crate::sinks::bigquery::BigQuerySettings;
+    check(BigQuerySettings::KEYS, BigQuerySettings::start, &["partition_expiry"]);
+}
+
+#[cfg(feature = "replica-s3")]
+#[test]
+fn the_keys_of_replicas_are_those_of_the_code() {
+    use super::super::backends::{Settings, replica::Draft};
+    let (others, options): (&'static [Key<Draft>], _) = (&Draft::KEYS[1..3], &Draft::KEYS[3]);
+    check(others, Draft::tested, &["request_timeout"]);
+    let option = Value::Hidden([("aws_region".to_owned(), "x".to_owned())].into());
+    assert!(with(options, Draft::tested, &option).contains("aws_region"));
+}
+
+#[cfg(feature = "firestore")]
+#[test]
+fn the_keys_of_firestore_sinks_are_those_of_the_code() {
+    use super::super::backends::{Settings, firestore::Draft};
+    let others: &'static [Key<Draft>] = &Draft::KEYS[1..];
+    check(others, Draft::tested, &["expire_after", "connect_timeout", "request_timeout"]);
+}
+
+#[test]
+fn the_keys_of_local_sinks_are_those_of_the_code() {
+    use super::super::backends::Settings;
+    use crate::sinks::ndjson::NdjsonSettings;
+    use crate::sinks::stdout::StdoutSettings;
+    check(NdjsonSettings::KEYS, NdjsonSettings::start, &["rotate_bytes", "rotate_age", "keep_files"]);
+    let kinds = &StdoutSettings::KEYS[0];
+    let checkpoints = Value::Texts(vec!["checkpoint".to_owned()]);
+    let untouched = format!("{:?}", StdoutSettings::start());
+    assert_ne!(with(kinds, StdoutSettings::start, &checkpoints), untouched);
+    let default = kinds.default().expect("a default");
+    assert_eq!(with(kinds, StdoutSettings::start, &default), untouched);
+    assert!(kinds.apply(StdoutSettings::start(), &Value::Texts(vec!["x".to_owned()])).is_err());
+}
