@@ -170,3 +170,14 @@ sink_contract! {
         },
     }
 }
+
+#[cfg(feature = "ndjson-zstd")]
+sink_contract! {
+    mod ndjson_compressed {
+        target: |_| NdjsonTarget::new(|settings| settings.rotate_bytes(64 << 10).compress(true)),
+        not_applicable: {
+            server_killed_in_mid_batch: "it writes files: there is no server",
+            token_expired: "nobody is asked for a token",
+        },
+    }
+}

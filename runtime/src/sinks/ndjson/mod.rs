@@ -9,7 +9,7 @@
 //! where in the log the next line begins, where that is not just behind the line before.
 //!
 //! A file ends at [`rotate_bytes`](NdjsonSettings::rotate_bytes) or [`rotate_age`](NdjsonSettings::rotate_age), both
-//! looked at when something is written.
+//! looked at when something is written. With the feature `ndjson-zstd`, files that have ended can be compressed.
 //! Folders are for their owner alone (0700), and so are files (0600).
 //!
 //! # When it is durable

@@ -31,11 +31,8 @@ impl FileLines {
     pub(crate) fn open(storage: &dyn Storage, ledger_id: LedgerId, name: &FileName) -> io::Result<Self> {
         let file = FromStart { file: storage.open(&name.path(ledger_id), false)?, at: 0 };
         let file = BufReader::with_capacity(256 << 10, file);
-        if name.is_compressed {
-            let text = "the file is compressed, and this version reads plain files alone";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-        }
-        Ok(Self { from: Box::new(file), offset: 0 })
+        let from = if name.is_compressed { decompressed(file)? } else { Box::new(file) };
+        Ok(Self { from, offset: 0 })
     }
 
     /// Where the next line begins.
@@ -57,4 +54,25 @@ impl FileLines {
         }
         Ok(Some(is_ended))
     }
+}
+
+#[cfg(feature = "ndjson-zstd")]
+fn decompressed(file: BufReader<FromStart>) -> io::Result<Box<dyn BufRead + Send>> {
+    let decoder = zstd::stream::read::Decoder::with_buffer(file)?;
+    Ok(Box::new(BufReader::with_capacity(256 << 10, decoder)))
+}
+
+#[cfg(not(feature = "ndjson-zstd"))]
+fn decompressed(_file: BufReader<FromStart>) -> io::Result<Box<dyn BufRead + Send>> {
+    let text = "the file is compressed, and this program is built without the feature `ndjson-zstd`";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
+
+/// The compressed bytes of a file.
+#[cfg(feature = "ndjson-zstd")]
+pub(super) fn compressed(storage: &dyn Storage, path: &str) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    encoder.include_checksum(true)?;
+    io::copy(&mut FromStart { file: storage.open(path, false)?, at: 0 }, &mut encoder)?;
+    encoder.finish()
 }

@@ -16,6 +16,9 @@ pub struct NdjsonSettings {
     pub rotate_age: Duration,
     /// How many files of a ledger are kept, the newest among them; older ones are removed. Defaults to `None`: all.
     pub keep_files: Option<u32>,
+    /// Whether files that have ended are compressed. Defaults to false.
+    #[cfg(feature = "ndjson-zstd")]
+    pub compress: bool,
 }
 
 impl NdjsonSettings {
@@ -26,6 +29,8 @@ impl NdjsonSettings {
             rotate_bytes: 64 << 20,
             rotate_age: Duration::from_secs(24 * 60 * 60),
             keep_files: None,
+            #[cfg(feature = "ndjson-zstd")]
+            compress: false,
         }
     }
 
@@ -47,6 +52,14 @@ impl NdjsonSettings {
     #[must_use]
     pub fn keep_files(mut self, files: u32) -> Self {
         self.keep_files = Some(files.max(1));
+        self
+    }
+
+    /// Whether files that have ended are compressed with zstd. Defaults to false.
+    #[cfg(feature = "ndjson-zstd")]
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.compress = compress;
         self
     }
 }

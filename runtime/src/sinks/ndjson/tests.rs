@@ -301,3 +301,32 @@ fn what_could_not_be_given_back_is_rejected_alone() {
     assert_eq!(held(&storage), again(&batch));
     assert_eq!(batch.iter().filter(|entry| entry.kind() == EntryKind::Event).count(), 5);
 }
+
+#[cfg(feature = "ndjson-zstd")]
+#[test]
+fn files_that_have_ended_are_compressed_also_after_a_crash() {
+    let entries = entries(60);
+    let settings = small().compress(true);
+    for fail_at in 1.. {
+        let faulty = FaultyStorage::failing_at(fail_at);
+        let storage: Arc<dyn Storage> = Arc::new(faulty.clone());
+        let acknowledged = forward(&mut sink(&storage, &settings), &entries, 0, 3);
+        let left: Arc<dyn Storage> = Arc::new(faulty.after_process_death());
+        assert_eq!(forward(&mut sink(&left, &settings), &entries, acknowledged, 1), entries.len());
+        assert_eq!(held(&left), again(&entries), "gone at operation {fail_at}");
+        let names = names(&*left);
+        let plain = names.iter().filter(|name| name.ends_with(".ndjson")).count();
+        assert_eq!(plain, 1, "{names:?}");
+        if faulty.operations() < fail_at {
+            assert!(names.len() > 8);
+            // Without the newest, which alone is plain, the next knows where to go on.
+            let newest = names.last().unwrap();
+            let (missing, path) = (len(&*left, newest), format!("{}/{newest}", ledger_id()));
+            left.remove(&path).unwrap();
+            assert!(missing > 0 && held(&left).len() < entries.len());
+            assert_eq!(forward(&mut sink(&left, &settings), &entries, 0, 1), entries.len());
+            assert_eq!(held(&left), again(&entries));
+            return;
+        }
+    }
+}

@@ -192,7 +192,7 @@ impl Writer {
         self.tidy(settings)
     }
 
-    /// Removes the oldest files, as far as the settings ask for it, and what stands there twice.
+    /// Compresses files that have ended, and removes the oldest, as far as the settings ask for it.
     pub(super) fn tidy(&self, settings: &NdjsonSettings) -> Result<(), SinkError> {
         let folder = self.ledger_id.to_string();
         let tidied = self.tidied(settings);
@@ -216,6 +216,16 @@ impl Writer {
             if files.contains(&compressed) {
                 // It was put there as a whole; the process died before it removed this.
                 self.storage.remove(&plain.path(self.ledger_id))?;
+                continue;
+            }
+            #[cfg(feature = "ndjson-zstd")]
+            if settings.compress {
+                let (from, to) = (plain.path(self.ledger_id), compressed.path(self.ledger_id));
+                let bytes = super::read::compressed(&*self.storage, &from)?;
+                self.storage.replace(&to, &bytes)?;
+                folder::restrict(&self.storage, &to)?;
+                self.storage.sync_folder(&self.ledger_id.to_string())?;
+                self.storage.remove(&from)?;
             }
         }
         Ok(())
