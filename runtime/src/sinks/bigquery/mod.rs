@@ -145,6 +145,10 @@ impl Sink for BigQuerySink {
         "bigquery"
     }
 
+    fn target(&self) -> String {
+        self.tables.join(", ")
+    }
+
     fn open(&mut self, start: &SinkStart<'_>) -> Result<(), SinkError> {
         let (mut events, mut entries) = self.lanes(start);
         let mut connected = || {

@@ -90,6 +90,10 @@ impl Sink for FirestoreSink {
         "firestore"
     }
 
+    fn target(&self) -> String {
+        self.settings.address()
+    }
+
     fn open(&mut self, _start: &SinkStart<'_>) -> Result<(), SinkError> {
         // The old connection goes first, with its thread.
         self.open = None;

@@ -42,6 +42,16 @@ impl FirestoreSettings {
         }
     }
 
+    /// The database by its full name, and the emulator that has it.
+    pub(super) fn address(&self) -> String {
+        let Self { project, database, emulator, .. } = self;
+        let name = format!("projects/{project}/databases/{database}");
+        match emulator {
+            Some(emulator) => format!("{name} at {emulator}"),
+            None => name,
+        }
+    }
+
     /// Another database of the project. Defaults to `(default)`.
     #[must_use]
     pub fn database(mut self, database: impl Into<String>) -> Self {

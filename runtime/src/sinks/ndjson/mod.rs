@@ -118,6 +118,10 @@ impl Sink for NdjsonSink {
         "ndjson"
     }
 
+    fn target(&self) -> String {
+        self.settings.directory.display().to_string()
+    }
+
     fn open(&mut self, start: &SinkStart<'_>) -> Result<(), SinkError> {
         // The lock of an earlier opening goes first.
         self.writer = None;

@@ -78,6 +78,10 @@ impl Sink for ReplicaSink {
         "replica"
     }
 
+    fn target(&self) -> String {
+        self.settings.address()
+    }
+
     fn open(&mut self, start: &SinkStart<'_>) -> Result<(), SinkError> {
         self.open = None;
         let objects = Objects::open(&self.settings, true)?;

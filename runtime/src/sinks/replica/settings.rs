@@ -85,6 +85,14 @@ impl ReplicaSettings {
     /// The default of [`request_timeout`](Self::request_timeout): 30 seconds.
     pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+    /// The place with its prefix.
+    pub(super) fn address(&self) -> String {
+        match self.prefix.as_str() {
+            "" => self.target.to_string(),
+            prefix => format!("{}/{prefix}", self.target),
+        }
+    }
+
     fn new(target: Target) -> Self {
         Self {
             target,
