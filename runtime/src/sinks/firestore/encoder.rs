@@ -215,11 +215,11 @@ impl Columns {
         self.set("service_version", text(&*event.writer.version));
         self.set("instance", text(&*event.writer.instance));
         self.set("epoch", unsigned(event.writer.epoch));
-        if let Some(input) = &event.input {
-            self.set("input", captured(input.get()));
+        if let Some(input) = event.input.as_deref().and_then(|input| captured(input.get())) {
+            self.set("input", input);
         }
-        if let Some(output) = &event.output {
-            self.set("output", captured(output.get()));
+        if let Some(output) = event.output.as_deref().and_then(|output| captured(output.get())) {
+            self.set("output", output);
         }
     }
 

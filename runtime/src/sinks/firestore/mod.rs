@@ -121,8 +121,7 @@ impl Sink for FirestoreSink {
         let Some(ledger_id) = batch.first().map(Entry::ledger_id) else { return Ok(Ack::all()) };
         let mut is_new = vec![None; batch.len()];
         for planned in [steps.first, steps.lines, steps.last] {
-            let outcome =
-                send(&mut **to, planned, self.settings.max_request_writes, &|| probe(root, ledger_id))?;
+            let outcome = send(&mut **to, planned, self.settings.limits(), &|| probe(root, ledger_id))?;
             rejected.extend(outcome.rejected);
             for (index, was_there) in outcome.stored {
                 let is_new: &mut Option<bool> = &mut is_new[index];

@@ -16,6 +16,16 @@ pub(crate) const MAX_WRITES: usize = 500;
 /// Firestore takes 10 MiB in a request; the rest is room for what stands around the writes.
 pub(crate) const MAX_REQUEST_BYTES: usize = 9_500_000;
 
+/// The emulator takes 4 MiB.
+pub(crate) const MAX_EMULATOR_REQUEST_BYTES: usize = 4_000_000;
+
+/// What fits into a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) writes: usize,
+    pub(crate) bytes: usize,
+}
+
 const ALREADY_EXISTS: i32 = Code::AlreadyExists as i32;
 
 /// A write, and of which entry it is.
@@ -58,11 +68,11 @@ pub(crate) struct Outcome {
 pub(crate) fn send(
     to: &mut dyn BatchWrite,
     planned: Vec<Planned>,
-    max_writes: usize,
+    limits: Limits,
     probe: &dyn Fn() -> Write,
 ) -> Result<Outcome, SinkError> {
     let mut outcome = Outcome::default();
-    let mut waiting = cut(planned, max_writes);
+    let mut waiting = cut(planned, limits);
     let mut has_probed = false;
     while !waiting.is_empty() {
         let requests =
@@ -79,6 +89,7 @@ pub(crate) fn send(
                     Ok(()) => {}
                     Err(error) => failed = Some(error),
                 },
+                Err(refusal) if is_too_large(&refusal) && request.len() > 1 => again.extend(halves(request)),
                 Err(refusal) if !is_of_a_write(&refusal) => failed = Some(sink_error(refusal)),
                 // One write spoils the whole request: which one shows when it is cut in two.
                 Err(_) if request.len() > 1 => again.extend(halves(request)),
@@ -116,13 +127,13 @@ fn probed(to: &mut dyn BatchWrite, probe: &dyn Fn() -> Write) -> Result<(), Sink
 }
 
 /// Requests within Firestore's limits.
-fn cut(planned: Vec<Planned>, max_writes: usize) -> Vec<Vec<Planned>> {
+fn cut(planned: Vec<Planned>, limits: Limits) -> Vec<Vec<Planned>> {
     let mut requests = Vec::new();
     let (mut request, mut bytes) = (Vec::new(), 0);
     for planned in planned {
         // Its key and its length take a few bytes more.
         let len = planned.write.encoded_len() + 8;
-        if request.len() >= max_writes || (bytes + len > MAX_REQUEST_BYTES && !request.is_empty()) {
+        if request.len() >= limits.writes || (bytes + len > limits.bytes && !request.is_empty()) {
             requests.push(std::mem::take(&mut request));
             bytes = 0;
         }
@@ -176,6 +187,12 @@ impl Outcome {
 /// Whether a refusal speaks of what was written, and not of the state of things.
 fn is_of_a_write(refusal: &Refusal) -> bool {
     refusal.token.is_none() && matches!(refusal.code, Code::InvalidArgument | Code::OutOfRange)
+}
+
+/// Whether a request is longer than something on its way takes: the same code is also that of a spent quota.
+fn is_too_large(refusal: &Refusal) -> bool {
+    let says = |text: &str| refusal.reason.contains(text);
+    refusal.code == Code::ResourceExhausted && (says("exceeds maximum size") || says("larger than max"))
 }
 
 /// What a refusal means to the forwarder.

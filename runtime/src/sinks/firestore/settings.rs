@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::requests::MAX_WRITES;
+use super::requests::{Limits, MAX_EMULATOR_REQUEST_BYTES, MAX_REQUEST_BYTES, MAX_WRITES};
 use crate::sinks::google::GoogleCredentials;
 
 /// Where Firestore is reached when nothing else is said.
@@ -23,7 +23,7 @@ pub struct FirestoreSettings {
     pub(super) connect_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) requests_in_flight: usize,
-    pub(super) max_request_writes: usize,
+    max_request_writes: usize,
 }
 
 impl FirestoreSettings {
@@ -108,6 +108,11 @@ impl FirestoreSettings {
     pub fn max_request_writes(mut self, writes: usize) -> Self {
         self.max_request_writes = writes.clamp(1, MAX_WRITES);
         self
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let bytes = if self.emulator.is_some() { MAX_EMULATOR_REQUEST_BYTES } else { MAX_REQUEST_BYTES };
+        Limits { writes: self.max_request_writes, bytes }
     }
 
     pub(super) fn url(&self) -> String {

@@ -32,6 +32,8 @@ struct Fake {
     answered: BTreeMap<String, i32>,
     /// Requests are refused with these, the next first.
     refusals: Vec<Refusal>,
+    /// Requests of more bytes are refused, as by the emulator.
+    max_bytes: Option<usize>,
     /// Requests are carried out, and their answers are lost.
     loses_answers: bool,
 }
@@ -65,6 +67,11 @@ impl Fake {
     fn carry_out(&mut self, writes: &[Write]) -> Result<Vec<Written>, Refusal> {
         assert!(!writes.is_empty() && writes.len() <= MAX_WRITES);
         assert!(writes.iter().map(Message::encoded_len).sum::<usize>() <= MAX_REQUEST_BYTES);
+        let len: usize = writes.iter().map(Message::encoded_len).sum();
+        if self.max_bytes.is_some_and(|max| len > max) {
+            let reason = format!("gRPC message exceeds maximum size {:?}: {len}", self.max_bytes);
+            return Err(Refusal::new(Code::ResourceExhausted, reason));
+        }
         let names: Vec<String> = writes.iter().map(|write| document(write).name.clone()).collect();
         self.requests.push(names.clone());
         if let Some(refusal) = self.refusals.pop() {
@@ -280,6 +287,15 @@ fn requests_stay_within_the_limits() {
     let fake = fake.lock();
     assert_eq!(fake.documents.len(), 1_160);
     assert!(fake.requests.len() <= 9, "{} requests", fake.requests.len());
+}
+
+#[test]
+fn a_request_that_is_too_long_on_its_way_is_cut() {
+    let fake = Shared::default();
+    fake.lock().max_bytes = Some(20_000);
+    let batch: Vec<Entry> = (1..=300).map(event).collect();
+    assert_eq!(sink(&fake).append(&batch).expect("stored"), Ack::all());
+    assert_eq!(fake.lock().documents.len(), 300);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use firestore::gcloud_sdk::google::firestore::v1::{ArrayValue, MapValue, Value};
 use firestore::gcloud_sdk::prost_types::Timestamp;
 use serde_json::Value as Json;
 
-/// Up to how many bytes of JSON a captured value becomes a map that can be queried.
-const MAX_MAP_JSON_BYTES: usize = 32 * 1024;
+/// Up to how many bytes of JSON a captured value stands in a field of its own; the line holds it in any case.
+const MAX_CAPTURED_BYTES: usize = 32 * 1024;
 
 /// How deep maps may be: Firestore takes 20, and the value lies in a field.
 const MAX_DEPTH: usize = 18;
@@ -59,11 +59,14 @@ pub(crate) fn timestamp(unix_us: i64) -> Option<Value> {
     Some(value(ValueType::TimestampValue(Timestamp { seconds, nanos })))
 }
 
-/// A captured value: as a map when Firestore can hold every part of it as what it is, else as its JSON.
-pub(crate) fn captured(json: &str) -> Value {
-    let parsed =
-        (json.len() <= MAX_MAP_JSON_BYTES).then(|| serde_json::from_str::<Json>(json).ok()).flatten();
-    parsed.and_then(|parsed| from_json(parsed, 0, false)).unwrap_or_else(|| text(json))
+/// A captured value: as a map when Firestore can hold every part of it as what it is, else as its JSON; `None` when it
+/// is too long to be worth a second copy.
+pub(crate) fn captured(json: &str) -> Option<Value> {
+    if json.len() > MAX_CAPTURED_BYTES {
+        return None;
+    }
+    let parsed = serde_json::from_str::<Json>(json).ok();
+    Some(parsed.and_then(|parsed| from_json(parsed, 0, false)).unwrap_or_else(|| text(json)))
 }
 
 /// `None` for what Firestore has no value for.
@@ -126,11 +129,11 @@ mod tests {
     use super::*;
 
     fn is_map(json: &str) -> bool {
-        matches!(captured(json).value_type, Some(ValueType::MapValue(_)))
+        matches!(captured(json), Some(Value { value_type: Some(ValueType::MapValue(_)) }))
     }
 
     fn is_json(json: &str) -> bool {
-        captured(json) == text(json)
+        captured(json) == Some(text(json))
     }
 
     #[test]
@@ -140,25 +143,25 @@ mod tests {
         {
             assert!(is_map(json), "{json}");
         }
-        assert_eq!(captured("-9223372036854775808"), integer(i64::MIN));
+        assert_eq!(captured("-9223372036854775808"), Some(integer(i64::MIN)));
     }
 
     #[test]
     fn what_it_cannot_hold_stays_json() {
         let deep = format!("{}1{}", "{\"a\":".repeat(25), "}".repeat(25));
-        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_MAP_JSON_BYTES));
         let long_name = format!("{{\"{}\":1}}", "x".repeat(1_501));
-        for json in [
-            "{\"a\":[[1]]}",
-            "{\"\":1}",
-            "{\"__a__\":1}",
-            "{\"n\":18446744073709551615}",
-            &deep,
-            &long,
-            &long_name,
-        ] {
+        for json in
+            ["{\"a\":[[1]]}", "{\"\":1}", "{\"__a__\":1}", "{\"n\":18446744073709551615}", &deep, &long_name]
+        {
             assert!(is_json(json), "{json}");
         }
+    }
+
+    #[test]
+    fn what_is_long_gets_no_field() {
+        let long = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len));
+        assert!(captured(&long(MAX_CAPTURED_BYTES)).is_none());
+        assert!(is_map(&long(MAX_CAPTURED_BYTES - 8)));
     }
 
     #[test]
