@@ -61,6 +61,7 @@ impl Batch {
     ) -> Result<(), ReadFailed> {
         let mut passed = 0;
         while !self.is_full && passed < MAX_PASSED_BYTES {
+            let mut is_end = false;
             let next = match held.take() {
                 Some(entry) => Next::Entry(entry),
                 None => follow.next(durable)?,
@@ -85,10 +86,14 @@ impl Batch {
                         self.bytes > settings.batch_bytes || self.unreadable.len() >= settings.batch_entries;
                 }
                 Next::Missed(segments) => self.missed_segments += u64::from(segments),
-                Next::End => break,
+                Next::End => is_end = true,
             }
+            // Also at the end: behind a full segment it is the start of the next one.
             self.after = follow.place().clone();
             self.after.last_line = self.last_line;
+            if is_end {
+                break;
+            }
         }
         Ok(())
     }

@@ -115,3 +115,26 @@ fn draining_waits_for_required_sinks_and_says_what_is_left() {
     assert!(ledger.drain(Duration::from_secs(20)).unwrap().is_complete);
     ledger.close().unwrap();
 }
+
+/// A log that ended with a full segment was drained for as long as the deadline allowed: its end is the start of the
+/// next segment, and the place behind the last line was taken for another one.
+#[test]
+fn a_full_segment_at_the_end_of_the_log_is_drained() {
+    let (storage, rig) = (MemoryStorage::default(), Rig::new());
+    let ledger = options(&storage).sink(rig.spec("copy").required(true)).open().unwrap();
+    let first_len = || storage.read("log/00000001.ndjson").unwrap().unwrap().len();
+    while first_len() < 64 * 1024 {
+        record(&ledger, "probe.full", 10);
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while storage.read("log/00000002.ndjson").unwrap().is_none() {
+        assert!(Instant::now() < deadline, "the next segment was not begun");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let drained = ledger.drain(Duration::from_secs(20)).unwrap();
+    assert!(drained.is_complete, "{drained:?}");
+    let acknowledged = ledger.sinks().status("copy").unwrap().acknowledged;
+    assert_eq!(acknowledged, crate::LogPosition { segment: 2, offset: 0 });
+    ledger.close().unwrap();
+    assert_eq!(rig.target.lines(), log_lines(&storage));
+}
