@@ -142,7 +142,7 @@ fn read_key<T>(
 
 fn origins(table: &Table, values: &Values) -> BTreeMap<&'static str, Origin> {
     let origin = |name: &&'static str| Some((*name, table.get(*name)?.node.origin.clone()));
-    values.keys().filter_map(|name| origin(name)).collect()
+    values.keys().filter_map(origin).collect()
 }
 
 /// Whether a text can name a sink: it is part of the names of files.

@@ -30,12 +30,18 @@ pub(crate) struct Backend {
     pub(crate) made: Option<Made>,
 }
 
+/// A key that a backend has: what was read for it.
+pub(super) type ReadKey = Result<(&'static str, Value), Problem>;
+
+/// The key that is wrong, and why.
+pub(super) type Refused = (&'static str, String);
+
 /// What a configuration needs of a backend that is compiled in.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) rows: fn() -> Vec<Row>,
     pub(super) without_defaults: fn(&Values) -> Values,
-    pub(super) read: fn(&str, &Node) -> Option<Result<(&'static str, Value), Problem>>,
+    pub(super) read: fn(&str, &Node) -> Option<ReadKey>,
     /// Keys that must be there.
     pub(crate) needs: &'static [&'static str],
     /// Common keys that it cannot have, and why.
@@ -43,7 +49,7 @@ pub(crate) struct Made {
     /// Rules over several keys: the key that is wrong, and why.
     pub(super) check: fn(&Values) -> Result<(), (&'static str, String)>,
     /// Makes the sink, which does not connect by that.
-    pub(super) sink: fn(&Values) -> Result<Box<dyn Sink>, (&'static str, String)>,
+    pub(super) sink: fn(&Values) -> Result<Box<dyn Sink>, Refused>,
 }
 
 /// What the settings of a backend must offer. `Self` is what the keys fill.
