@@ -64,10 +64,11 @@ impl Source for ReplicaSource {
         let reading = Reading { objects: &objects, ledger_id, from };
         // Listed before the log: each of them was stored behind the lines that it covers.
         let checkpoints = reading.list_checkpoints()?;
+        let tables = reading.list_head_tables()?;
         reading.identities(take)?;
         let end = reading.log(take)?;
         // Listed after the log: the table of a place was stored before the lines behind it.
-        reading.head_tables(end, take)?;
+        reading.head_tables(end, &tables, take)?;
         reading.checkpoints(&checkpoints, take)
     }
 
@@ -158,13 +159,19 @@ impl Reading<'_> {
         Ok(ranges.iter().map(|range| range.end()).max().unwrap_or(from))
     }
 
-    fn head_tables(&self, end: LogPosition, take: Take<'_>) -> Result<(), SourceError> {
-        let from = self.from.position;
-        // A segment that was begun may have no lines yet.
-        let is_begun = |at: LogPosition| at.offset == 0 && at.segment == end.segment.saturating_add(1);
-        let is_reached = |at: &LogPosition| *at >= from && (*at <= end || is_begun(*at));
-        for name in self.list(Folder::Heads, Some(&format!("{:08}", from.segment)))? {
-            let Some(position) = parse_head_table(&name).filter(is_reached) else { continue };
+    fn list_head_tables(&self) -> Result<Vec<String>, SourceError> {
+        self.list(Folder::Heads, Some(&format!("{:08}", self.from.position.segment)))
+    }
+
+    /// Gives the head tables from the start on. That of the beginning of a segment says that the one before is whole:
+    /// so it is only given when it was there before the log was listed.
+    fn head_tables(&self, end: LogPosition, before: &[String], take: Take<'_>) -> Result<(), SourceError> {
+        for name in self.list_head_tables()? {
+            let Some(position) = parse_head_table(&name) else { continue };
+            let begins_later = position.offset == 0 && position.segment > end.segment;
+            if position < self.from.position || (begins_later && !before.contains(&name)) {
+                continue;
+            }
             let bytes = self.objects.read(&self.name(Folder::Heads, &name))?;
             take(SourcePiece::HeadTable { position, bytes })?;
         }
