@@ -27,6 +27,9 @@ const WATCHED: &str = r#"
     wait "$server"
 "#;
 
+/// Makes a command for these ports of 127.0.0.1.
+pub type MakeCommand = Box<dyn Fn(&[u16]) -> Command + Send + Sync>;
+
 /// How to start a server, and how to know that it is ready.
 pub struct Launch {
     /// What it is called in messages and in the name of its output.
@@ -34,7 +37,7 @@ pub struct Launch {
     /// How many ports it listens on.
     pub ports: usize,
     /// The command, for these ports of 127.0.0.1.
-    pub command: Box<dyn Fn(&[u16]) -> Command + Send + Sync>,
+    pub command: MakeCommand,
     /// Whether it answers.
     pub is_ready: fn(&[u16]) -> bool,
     /// How long it may take to become ready.

@@ -393,7 +393,8 @@ mod tests {
         let mut got = Vec::new();
         while got.len() < 6 && Instant::now() < deadline {
             let mut buffer = [0; 6];
-            got.extend_from_slice(&buffer.clone()[..stream.read(&mut buffer).unwrap_or(0)]);
+            let read = stream.read(&mut buffer).unwrap_or(0);
+            got.extend_from_slice(&buffer[..read]);
         }
         assert_eq!(got.len(), 6);
     }

@@ -53,10 +53,9 @@ impl Everything {
     fn state(&self, tenant: &str) -> String {
         let mut state = <Models as ReadModel>::State::default();
         let scope = scope(tenant);
-        let mut expected = 1;
-        for ((_, seq), event) in self.0.range((scope.clone(), 0)..=(scope.clone(), u64::MAX)) {
+        let noted = self.0.range((scope.clone(), 0)..=(scope.clone(), u64::MAX));
+        for (expected, ((_, seq), event)) in (1..).zip(noted) {
             assert_eq!(*seq, expected, "every event was noted");
-            expected += 1;
             if models().selects(event) {
                 models().apply(&mut state, event);
             }

@@ -200,9 +200,12 @@ mod tests {
         queries
     }
 
+    /// A composite index: its collection, its scope, and its fields with their orders.
+    type Needed = (String, String, Vec<(String, String)>);
+
     /// The composite index that joins an equality to the order of a query, by Firestore's rules: several equalities
     /// are answered by merging one such index for each.
-    fn needed(query: &Query) -> Vec<(String, String, Vec<(String, String)>)> {
+    fn needed(query: &Query) -> Vec<Needed> {
         let scope = if query.all_descendants { "COLLECTION_GROUP" } else { "COLLECTION" };
         let order = if query.order.is_descending { "DESCENDING" } else { "ASCENDING" };
         let of = |equal: &&str| {

@@ -84,7 +84,7 @@ impl Sink for Far {
                 seen.came_again += 1;
             }
         }
-        if seen.appends % 7 == 0 {
+        if seen.appends.is_multiple_of(7) {
             return Err(SinkError::reopen("append to the far target", "the answer was lost"));
         }
         Ok(Ack::all())
