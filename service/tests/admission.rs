@@ -226,7 +226,7 @@ async fn a_client_that_leaves_while_it_is_asked_who_it_is_has_its_event() {
     let router = Router::new().route("/who", post(by_extension));
     let layer = admission(&ledger).authenticate(Slow(Arc::clone(&asked))).build().unwrap();
     let service = start(&ledger, router, layer).await;
-    let request = client().post(service.url("/who")).timeout(Duration::from_secs(60)).send();
+    let request = client().post(service.url("/who")).timeout(Duration::from_secs(180)).send();
     let request = tokio::spawn(request);
     asked.notified().await;
     request.abort();

@@ -120,7 +120,7 @@ async fn until(condition: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the condition came true");
+    tokio::time::timeout(Duration::from_secs(180), wait).await.expect("the condition came true");
 }
 
 fn long_lived() -> Value {

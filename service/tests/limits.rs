@@ -32,7 +32,8 @@ async fn service(ledger: &TestLedger) -> Server {
         )
         .route("/slow", post(|body: Bytes| async move { body.len().to_string() }))
         .route("/waits", post(|ctx: Ctx| async move { waits(&ctx).await }));
-    let short = Duration::from_millis(50);
+    // Long enough for a request to reach its handler, and for a body that breaks off to do so in time.
+    let short = Duration::from_secs(1);
     let limits = RouteLimits::new(Limits::new().body_bytes(1_000))
         .route("/slow", Limits::new().body_time(short))
         .route("/waits", Limits::new().answer_time(short));

@@ -89,7 +89,7 @@ async fn an_authenticator_that_hangs_is_waited_for_no_longer_than_its_time() {
     let layer = admission(&ledger).authenticate(NeverAnswers(Arc::new(Notify::new())));
     let layer = layer.authentication_time(Duration::from_millis(20)).build().unwrap();
     let service = start(&ledger, router(), layer).await;
-    let answer = client().get(service.url("/a")).timeout(Duration::from_secs(60)).send().await.unwrap();
+    let answer = client().get(service.url("/a")).timeout(Duration::from_secs(180)).send().await.unwrap();
     assert_eq!(code(answer).await, (504, "http.timeout".to_owned()));
     let events = of_system(&ledger);
     assert_eq!((events.len(), events[0].code()), (1, Some("http.timeout")));

@@ -52,7 +52,9 @@ async fn start(ledger: &TestLedger, router: Router, deadline: Duration) -> Serve
 }
 
 const SHORT: Duration = Duration::from_millis(50);
-const LONG: Duration = Duration::from_secs(60);
+/// Long enough for a connection to be used in time.
+const IDLE: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_answer_to_a_cut_request_has_the_ids_of_its_event() {
@@ -147,7 +149,7 @@ async fn streams_of_http_2_are_cut_and_counted_as_other_requests() {
 async fn an_idle_connection_of_http_2_is_closed_also_when_it_was_used() {
     let ledger = TestLedger::new();
     let layer = admission(&ledger).build().unwrap();
-    let options = ServeOptions::new().admission(&layer).header_time(SHORT);
+    let options = ServeOptions::new().admission(&layer).header_time(IDLE);
     let router = Router::new().route("/a", get(|| async { "a" })).layer(layer);
     let service = Server::start(&ledger, router, options).await;
     let mut client = Http2::connect(service.addr).await;
@@ -198,7 +200,7 @@ async fn a_service_that_stops_is_not_ready_and_takes_requests_for_a_while() {
     let checks = HealthChecks::new(ledger.ledger());
     let operations = Server::start(&ledger, checks.clone().router(), ServeOptions::new()).await;
     let layer = admission(&ledger).build().unwrap();
-    let options = ServeOptions::new().admission(&layer).health(&checks).stop_delay(Duration::from_secs(3));
+    let options = ServeOptions::new().admission(&layer).health(&checks).stop_delay(Duration::from_secs(8));
     let router = Router::new().route("/a", get(|| async { "a" })).layer(layer);
     let service = Server::start(&ledger, router, options).await;
     let ready = async || client().get(operations.url("/readyz")).send().await.unwrap();

@@ -68,8 +68,8 @@ fn waiting_is_bounded_and_recorded_and_lost_add_up_for_every_scope() {
     println!("longest call {longest:?}; {stats:?}");
     assert!(stats.shed > 100, "the journal was too small for the load: {stats:?}");
     assert!(stats.waits > 0, "calls waited first: {stats:?}");
-    // 250 ms of waiting; the rest is for a machine whose two cores have ten threads to run.
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    // 250 ms of waiting; the rest is for a slow machine whose two cores have ten threads to run.
+    assert!(longest < Duration::from_secs(10), "{longest:?}");
 
     // The pressure is gone.
     ledger.flush().expect("flush");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::common::{Bench, changes};
 
 /// How long a step may take until its event is there.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Lets the step begin, and drops it before it can have ended.
 fn leave<T>(step: impl Future<Output = T>) {

@@ -18,7 +18,7 @@ pub(crate) const CANARY: &str = "Zanzibar-canary-4711";
 /// Set for a job and so for the services that it starts; its value is the job's own.
 const MARK: &str = "DATASET_EVENTS_TEST_OF_JOB";
 /// Far more than any step takes.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// Documents, a root and a place for the report.
 pub(crate) struct Job {

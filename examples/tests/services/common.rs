@@ -17,7 +17,7 @@ use crate::watch::Watch;
 /// Any free port of this machine.
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long anything may take that is waited for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Whatever a test has them write, the read models must be what a fold from zero gives: that is asserted when it ends.
 pub(crate) struct Services {
@@ -54,7 +54,7 @@ impl Services {
 
     /// A request with a JSON body as bytes: nothing on the way makes another path of it.
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> String {
-        let token = self.issuer.token("acme", "prod", "u_1", Duration::from_secs(60)).expect("a token");
+        let token = self.issuer.token("acme", "prod", "u_1", Duration::from_secs(3_600)).expect("a token");
         format!(
             "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",

@@ -13,7 +13,7 @@ use dataset_events_examples::services::{ledgers_of, snapshots_of};
 use tempfile::TempDir;
 
 /// How long services that were not ended may go on to write.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// All models over the scopes of a test, refreshed and saved as it goes. When it goes, the test was not over before
 /// each scope's state as it was folded on, from its snapshot and from zero were the same.

@@ -90,7 +90,7 @@ async fn an_event_is_shown_in_full_with_its_place_in_the_chain() {
 async fn a_checkpoint_covers_an_event_once_it_is_made() {
     let stage = Stage::new().await;
     let seeded = stage.seed("acme");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(180);
     loop {
         let json = stage.json("acme", &format!("/api/events/{}", seeded.place(0))).await;
         if json["chain"]["checkpoint"]["number"].is_u64() {

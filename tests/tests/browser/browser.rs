@@ -22,10 +22,12 @@ use tempfile::TempDir;
 /// What to say when a program is not there.
 const WHAT_IS_NEEDED: &str =
     "the browser tests need Chromium and its driver: apt-get install chromium chromium-driver";
-/// How long one test may take.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long a page may take to become what it is waited for.
-const APPEARS: Duration = Duration::from_secs(20);
+/// How long one test may take, on a machine that is slow and busy.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+/// How long a page may take to become what it is waited for, on the same.
+const APPEARS: Duration = Duration::from_secs(180);
+/// How often the driver is started anew when it ends before it listens.
+const STARTS: u32 = 20;
 /// The longest page that a screenshot shows to its end.
 const MAX_HEIGHT: u64 = 6_000;
 
@@ -72,7 +74,20 @@ struct Driver {
 }
 
 impl Driver {
+    /// The driver chooses a port, and ends when it is not free in IPv6 as it is in IPv4: then it chooses another one.
     fn start() -> Self {
+        let mut said = String::new();
+        for _ in 0..STARTS {
+            match Self::start_once() {
+                Ok(driver) => return driver,
+                Err(instead) => said = instead,
+            }
+        }
+        panic!("chromedriver ended {STARTS} times before it listened, at last with: {said}");
+    }
+
+    /// The error is what it said before it ended.
+    fn start_once() -> Result<Self, String> {
         let started = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn();
         let mut process = match started {
             Ok(process) => process,
@@ -85,10 +100,14 @@ impl Driver {
             let before = said.len();
             words.read_line(&mut said).expect("read what chromedriver says");
             let line = &said[before..];
-            assert!(!line.is_empty(), "chromedriver ended before it listened: {said}");
+            if line.is_empty() {
+                // It closed its output: it has ended, or is about to.
+                let status = process.wait().expect("wait for chromedriver");
+                return Err(format!("{said}({status})"));
+            }
             if let Some((_, port)) = line.split_once("started successfully on port ") {
-                let port = port.trim().trim_end_matches('.');
-                return Self { process, _words: words, url: format!("http://127.0.0.1:{port}") };
+                let url = format!("http://127.0.0.1:{}", port.trim().trim_end_matches('.'));
+                return Ok(Self { process, _words: words, url });
             }
         }
     }
@@ -159,7 +178,10 @@ impl Browser {
             args.push("--no-sandbox".to_owned());
         }
         let options = json!({"args": args, "binary": chromium()});
-        let capabilities = json!({"browserName": "chrome", "goog:chromeOptions": options});
+        let patience_ms = PATIENCE.as_millis() as u64;
+        let timeouts = json!({"script": patience_ms, "pageLoad": patience_ms});
+        let capabilities =
+            json!({"browserName": "chrome", "goog:chromeOptions": options, "timeouts": timeouts});
         let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
         let mut client = ClientBuilder::new(HttpConnector::new());
         let client = client.capabilities(capabilities).connect(&driver.url).await;

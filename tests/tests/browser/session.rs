@@ -63,11 +63,14 @@ async fn a_token_that_is_none_is_refused_with_a_reason() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_with_its_token_and_goes_on_with_a_new_one() {
     with_stage(async |stage, browser| {
-        let short = stage.token_for(TENANT, "ada", 6);
-        assert_eq!(browser.open(&stage.url(&format!("/sign-in?token={short}"))).await, 200);
+        stage.sign_in(browser, TENANT, "ada").await;
         assert_eq!(browser.open(&stage.url("/events?outcome=error")).await, 200);
-        // The page finds out by itself, in the live refresh that somebody has turned on.
         browser.click("#live").await;
+        let is_refreshed = "document.querySelector('#live-status').innerText.startsWith('Updated ')";
+        browser.wait_until(is_refreshed).await;
+        // However long it took to come here: from now on the session has seconds. Nobody does anything any more; the
+        // page finds out by itself, in the live refresh that was turned on while all was well.
+        browser.set_session(&stage.url(""), &stage.token_for(TENANT, "ada", 6)).await;
         browser.wait_until("document.querySelector('h1').innerText === 'Sign in'").await;
         let says = browser.texts("[role=alert]").await;
         assert_eq!(says, ["Your session has expired. Sign in again with a new token."]);

@@ -93,7 +93,7 @@ pub(crate) fn claims(tenant: &str, env: &str, user: &str) -> Value {
     let now = now();
     json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": user, "tenant_id": tenant, "env": env,
-        "iat": now, "nbf": now, "exp": now + 600,
+        "iat": now, "nbf": now, "exp": now + 3_600,
     })
 }
 
