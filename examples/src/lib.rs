@@ -3,6 +3,7 @@
 pub mod bigquery_views;
 pub mod engines;
 pub(crate) mod exact;
+pub mod job;
 pub mod panels;
 pub mod read_models;
 pub mod services;

@@ -34,6 +34,7 @@ impl Services {
             listen: LOOPBACK,
             operations: LOOPBACK,
             service_secret: Secret::random().expect("random bytes"),
+            ledger_config: None,
         };
         let issuer = Issuer::start().await.expect("an issuer");
         let engines = start(&Start::Engines(service.clone())).await.expect("start the engines");

@@ -209,6 +209,7 @@ async fn budget_and_overview_are_a_fold_of_all_ledgers_though_a_replica_was_kill
         listen: LOOPBACK,
         operations: LOOPBACK,
         service_secret: Secret::random().expect("random bytes"),
+        ledger_config: None,
     };
     let mut replicas = Vec::new();
     for _ in 0..3 {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use dataset_events_examples::engines::chat::ImageFormat;
+use crate::engines::chat::ImageFormat;
 use thiserror::Error;
 
 /// Directories that hold what tools make, not what people write.

@@ -1,10 +1,14 @@
 //! The main job: two services, eight scopes at work over HTTP, and a report read from both ledgers.
+//!
+//! It is a program; that it stands in the library lets other packages build it with other features.
 
 mod client;
 mod documents;
 mod interrupted;
 mod process;
+mod program;
 mod report;
+mod restore;
 mod services;
 mod workload;
 
@@ -15,14 +19,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::services::{Issuer, SinkReport, dashboard_of, ledger_config, sign_in_link};
 use clap::Args;
-use dataset_events_examples::services::{Issuer, dashboard_of, sign_in_link};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use client::{Client, Counts};
 use documents::Documents;
 use interrupted::Interrupted;
 use process::ProcessError;
+pub use program::main;
 use report::{Requests, Source};
 use services::Services;
 
@@ -43,6 +48,9 @@ pub(crate) struct JobArgs {
     /// Where ledgers and the services' databases lie; a second run continues them
     #[arg(long, value_name = "DIR", default_value = "var")]
     root: PathBuf,
+    /// Configure the ledgers and their sinks by this file [default: that of DATASET_EVENTS_CONFIG, if it is set]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write the report as JSON to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -77,25 +85,30 @@ pub(crate) async fn run(args: &JobArgs) -> Result<bool, Box<dyn Error>> {
     tokio::pin!(interrupt);
     let directory = args.docs.clone().unwrap_or_else(repository);
     let documents = Arc::new(Documents::below(&directory, args.files)?);
+    let config = args.config.clone().or_else(config_of_environment);
+    // Each service reads it too; what is wrong with it is said before anything is started.
+    ledger_config(config.as_deref())?;
     announce(&mut io::stdout(), &directory, &documents)?;
 
     let issuer = Issuer::start().await?;
-    let mut services = Services::start(&args.root, &issuer).await?;
+    let mut services = Services::start(&args.root, config.as_deref(), &issuer).await?;
     let sources = services.sources();
     match serve(args, &mut services, &issuer, documents, interrupt).await {
         Ok(Served::Worked) => {
             // The last checkpoint, which closing makes, covers all that the report is about.
-            services.end().await?;
-            report(args, sources).await
+            let sinks = services.end().await?;
+            report(args, sources, async { Ok(sinks) }).await
         }
         Ok(Served::Reported(is_verified)) => {
             println!("\nThe services answer what is in flight and drain their ledgers.");
-            services.end().await?;
+            let sinks = services.end().await?;
+            print!("{}", report::left(&sources, &sinks)?);
             Ok(is_verified)
         }
         Ok(Served::Interrupted { before, counts }) => {
             println!("\nInterrupted: the services answer what is in flight and drain their ledgers.");
-            services.end().await?;
+            let sinks = services.end().await?;
+            print!("{}", report::left(&sources, &sinks)?);
             println!("{}", Interrupted::of(before, requests(&sources).await?, counts)?);
             Ok(true)
         }
@@ -123,6 +136,11 @@ async fn serve(
         engines.process_id(),
         engines.url()
     );
+    println!(
+        "For operators: the gateway at http://{}, the engines at http://{} (/readyz, /metrics, /sinks).",
+        gateway.started().operations,
+        engines.started().operations
+    );
     let client = Client::new(&gateway.url())?;
     let sources = services.sources();
     let before = requests(&sources).await?;
@@ -140,7 +158,7 @@ async fn serve(
     if args.once {
         return Ok(Served::Worked);
     }
-    let is_verified = report(args, sources).await?;
+    let is_verified = report(args, sources, async { Ok(services.sinks().await?) }).await?;
     invite(services, issuer)?;
     tokio::select! {
         error = services.died() => Err(error.into()),
@@ -195,8 +213,14 @@ async fn requests(sources: &[Source; 2]) -> Result<Requests, Box<dyn Error>> {
 }
 
 /// Prints the report and writes it as JSON. Whether both ledgers verify.
-async fn report(args: &JobArgs, sources: [Source; 2]) -> Result<bool, Box<dyn Error>> {
-    let collected = tokio::task::spawn_blocking(move || report::collect(&sources)).await??;
+async fn report(
+    args: &JobArgs,
+    sources: [Source; 2],
+    sinks: impl Future<Output = Result<[Vec<SinkReport>; 2], Box<dyn Error>>>,
+) -> Result<bool, Box<dyn Error>> {
+    let mut collected = tokio::task::spawn_blocking(move || report::collect(&sources)).await??;
+    // After the events were counted: what a sink lacks of them, it lacks at most.
+    collected.add_sinks(sinks.await?);
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&collected.report)?;
         std::fs::write(path, json)
@@ -226,7 +250,10 @@ fn invite(services: &Services, issuer: &Issuer) -> Result<(), Box<dyn Error>> {
             println!("  {tenant}/{env}  {}", sign_in_link(&url, &token));
         }
     }
-    println!("Health and metrics of the gateway: http://{0}/readyz  http://{0}/metrics", started.operations);
+    println!(
+        "Health, metrics and sinks of the gateway: http://{0}/readyz  http://{0}/metrics  http://{0}/sinks",
+        started.operations
+    );
     Ok(())
 }
 
@@ -241,6 +268,11 @@ fn interrupt() -> io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// The file that the environment names.
+fn config_of_environment() -> Option<PathBuf> {
+    std::env::var_os("DATASET_EVENTS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// The repository that this program was built from, or the current directory when it is gone.

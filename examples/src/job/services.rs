@@ -5,9 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use dataset_events_examples::services::{
-    ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, Start,
-};
+use crate::services::{ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, SinkReport, Start};
 
 use super::process::{ProcessError, Service};
 use super::report::Source;
@@ -27,12 +25,17 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) async fn start(root: &Path, issuer: &Issuer) -> Result<Self, Box<dyn Error>> {
+    pub(super) async fn start(
+        root: &Path,
+        ledger_config: Option<&Path>,
+        issuer: &Issuer,
+    ) -> Result<Self, Box<dyn Error>> {
         let service = ServiceConfig {
             root: root.to_owned(),
             listen: LOOPBACK,
             operations: LOOPBACK,
             service_secret: Secret::random()?,
+            ledger_config: ledger_config.map(ToOwned::to_owned),
         };
         let engines = Service::start(&Start::Engines(service.clone())).await?;
         let gateway = GatewayConfig {
@@ -55,6 +58,17 @@ impl Services {
         [source(GATEWAY, &self.gateway), source(ENGINES, &self.engines)]
     }
 
+    /// How the sinks of both ledgers fare, in the order of [`sources`](Self::sources).
+    pub(super) async fn sinks(&self) -> Result<[Vec<SinkReport>; 2], reqwest::Error> {
+        // On this machine, whatever proxy the environment names for the way out of it.
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let of = async |service: &Service| {
+            let url = format!("http://{}/sinks", service.started().operations);
+            http.get(url).send().await?.error_for_status()?.json().await
+        };
+        Ok([of(&self.gateway).await?, of(&self.engines).await?])
+    }
+
     /// Waits until one of them ends, which none should.
     pub(super) async fn died(&mut self) -> ProcessError {
         tokio::select! {
@@ -72,10 +86,11 @@ impl Services {
     }
 
     /// Ends both, the one that asks before the one that answers. If the first fails, the second ends all the same.
-    pub(super) async fn end(self) -> Result<(), ProcessError> {
+    /// Answers how the sinks of both ledgers were left, in the order of [`sources`](Self::sources).
+    pub(super) async fn end(self) -> Result<[Vec<SinkReport>; 2], ProcessError> {
         let gateway = self.gateway.end().await;
         let engines = self.engines.end().await;
-        gateway.and(engines).map(|_| ())
+        Ok([gateway?.sinks, engines?.sinks])
     }
 
     /// Ends what still runs once the job has failed; what else goes wrong is told besides.

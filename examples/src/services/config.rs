@@ -9,6 +9,8 @@ use dataset_events::LedgerId;
 use dataset_events_service::Limits;
 use serde::{Deserialize, Serialize};
 
+use super::sinks::SinkReport;
+
 /// A secret that services share. Never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,10 +47,13 @@ pub struct ServiceConfig {
     pub root: PathBuf,
     /// The address for requests; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The address for operators: health, readiness and metrics, which name tenants. Port 0 as above.
+    /// The address for operators: health, readiness, sinks, and metrics, which name tenants. Port 0 as above.
     pub operations: SocketAddr,
     /// What service tokens are signed with.
     pub service_secret: Secret,
+    /// The file that configures ledger and sinks; the environment is laid over it, and counts without it too.
+    #[serde(default)]
+    pub ledger_config: Option<PathBuf>,
 }
 
 /// Who vouches for the users of the gateway.
@@ -129,4 +134,6 @@ pub struct Ended {
     pub is_complete: bool,
     /// Events that were made durable while it ended.
     pub drained_events: u64,
+    /// How the sinks of its ledger were left.
+    pub sinks: Vec<SinkReport>,
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use dataset_events::config::ConfigError;
 use dataset_events::{ErrorCode, OpenError};
 use dataset_events_service::client::CarryError;
 use dataset_events_service::dashboard::DashboardConfigError;
@@ -28,6 +29,18 @@ pub enum ServiceError {
         #[source]
         source: io::Error,
     },
+    /// What configures ledger and sinks cannot be used.
+    #[error("configure the ledger and its sinks{}", sinks_hint())]
+    Config(#[source] ConfigError),
+    /// A sink would write where the service talks to whoever started it.
+    #[error("sink `{sink}`: a service says on its standard output how it fares; use the backend `ndjson`")]
+    OutputTaken {
+        /// Its name.
+        sink: String,
+    },
+    /// The signal that has the configuration read again could not be taken.
+    #[error("take SIGHUP, at which the configuration is read again")]
+    Reload(#[source] io::Error),
     /// The ledger could not be opened.
     #[error("open a ledger in {}", root.display())]
     Ledger {
@@ -70,6 +83,17 @@ pub enum ServiceError {
     /// The metrics could not be set up.
     #[error("set up the metrics")]
     Metrics(#[source] RecorderError),
+}
+
+/// Which sinks this program lacks, and how to build it with them.
+fn sinks_hint() -> &'static str {
+    match cfg!(feature = "sinks") {
+        true => "",
+        false => {
+            " (this build has the backends `memory` and `ndjson`; the others come with `--features sinks`: \
+             `cargo run --release --features sinks -- --config FILE`)"
+        }
+    }
 }
 
 /// The engines service could not be asked.

@@ -12,6 +12,7 @@ pub mod gateway;
 mod issuer;
 mod remote_controls;
 mod run;
+mod sinks;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ pub use error::ServiceError;
 pub use gateway::Gateway;
 pub use issuer::{Issuer, IssuerError};
 pub use run::{Running, run_from_stdin, start, start_with};
+pub use sinks::{SinkReport, ledger_config};
 
 /// The names of the services: in events, and as audiences of service tokens.
 pub const GATEWAY: &str = "gateway";

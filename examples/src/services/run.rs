@@ -3,8 +3,10 @@
 use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
 
-use axum::Router;
+use axum::routing::get;
+use axum::{Json, Router};
 use dataset_events::Ledger;
+use dataset_events::config::Config;
 use dataset_events_service::{HealthChecks, MetricsEndpoint, ServeOptions, ServeReport, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -12,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{Ended, Patience, ServiceConfig, Start, Started};
 use super::error::ServiceError;
+use super::sinks::{SinkReport, ledger_config};
 use super::{ENGINES, GATEWAY, Gateway, engines, gateway, ledgers_of};
 use crate::engines::{Engines, Nexus, Sources};
 
@@ -22,6 +25,7 @@ use crate::engines::{Engines, Nexus, Sources};
 pub struct Running {
     started: Started,
     ledger: Ledger,
+    config: Config,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<ServeReport, ServiceError>>,
 }
@@ -104,7 +108,7 @@ async fn start_until(
         Start::Engines(config) => (ENGINES, config),
         Start::Gateway(config) => (GATEWAY, &config.service),
     };
-    let ledger = open_ledger(name, config)?;
+    let (ledger, ledger_config) = open_ledger(name, config)?;
     let nexus = Nexus::open(config.root.join(format!("{name}.sqlite")), Sources::system())?;
     let mut health = HealthChecks::new(&ledger);
     let (router, admission, views) = match start {
@@ -146,16 +150,19 @@ async fn start_until(
         }
         Ok(report?)
     });
-    Ok(Running { started, ledger, stop: Some(stop), serving })
+    Ok(Running { started, ledger, config: ledger_config, stop: Some(stop), serving })
 }
 
-fn open_ledger(name: &str, config: &ServiceConfig) -> Result<Ledger, ServiceError> {
+/// Root and name are the service's own, whatever its configuration says.
+fn open_ledger(name: &str, config: &ServiceConfig) -> Result<(Ledger, Config), ServiceError> {
     let root = ledgers_of(&config.root);
-    Ledger::options()
-        .root(&root)
-        .service(name, env!("CARGO_PKG_VERSION"))
-        .open()
-        .map_err(|source| ServiceError::Ledger { root, source })
+    let config = ledger_config(config.ledger_config.as_deref())?;
+    let options = config.ledger_options().map_err(ServiceError::Config)?;
+    let opened = options.root(&root).service(name, env!("CARGO_PKG_VERSION")).open();
+    match opened {
+        Ok(ledger) => Ok((ledger, config)),
+        Err(source) => Err(ServiceError::Ledger { root, source }),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServiceError> {
@@ -165,14 +172,16 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Servic
     Ok((listener, listening))
 }
 
-/// Health, readiness and metrics, on an address of their own: metrics name tenants.
+/// Health, readiness, metrics and sinks, on an address of their own: metrics name tenants.
 async fn operations(
     address: SocketAddr,
     ledger: &Ledger,
     health: &HealthChecks,
 ) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), ServiceError> {
     let metrics = MetricsEndpoint::new(ledger).map_err(ServiceError::Metrics)?;
-    let router = Router::new().merge(health.clone().router()).merge(metrics.router());
+    let of_sinks = ledger.clone();
+    let sinks = get(|| async move { Json(SinkReport::of_ledger(&of_sinks)) });
+    let router = Router::new().merge(health.clone().router()).merge(metrics.router()).route("/sinks", sinks);
     let (listener, listening) = listen(address).await?;
     let serving = async move {
         // What happens to an operator's connection is no failure of the service.
@@ -208,9 +217,12 @@ pub async fn run_from_stdin() -> Result<(), ServiceError> {
         Start::Gateway(_) => GATEWAY,
     });
     let running = start_until(&start, Patience::default(), stop, shutdown).await?;
+    let ledger = running.ledger().clone();
+    let _reload = running.config.reload_on_sighup(&ledger).map_err(ServiceError::Reload)?;
     say(running.started())?;
     let report = running.ended().await?;
-    say(&Ended { is_complete: report.cut == 0, drained_events: report.drained.events })
+    let sinks = SinkReport::of_ledger(&ledger);
+    say(&Ended { is_complete: report.cut == 0, drained_events: report.drained.events, sinks })
 }
 
 /// The first line of standard input, and its end. A thread of its own reads it: a blocked read would keep the

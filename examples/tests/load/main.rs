@@ -34,7 +34,7 @@ fn configured(directory: &TempDir, issuer: &Issuer) -> (Start, impl Fn(String) -
     let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let service_secret = Secret::random().expect("random bytes");
     let root = directory.path().to_owned();
-    let service = ServiceConfig { root, listen: any, operations: any, service_secret };
+    let service = ServiceConfig { root, listen: any, operations: any, service_secret, ledger_config: None };
     let (engines, users) = (Start::Engines(service.clone()), issuer.user_keys());
     let gateway = move |engines_url| {
         let (service, users) = (service.clone(), users.clone());

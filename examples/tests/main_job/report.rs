@@ -56,7 +56,7 @@ fn assert_consistent(report: &Value) -> BTreeSet<&str> {
     );
     let mut codes = BTreeSet::new();
     for service in services {
-        assert_eq!(keys(service), ["events", "ledger", "service", "streams", "verified"]);
+        assert_eq!(keys(service), ["events", "ledger", "service", "sinks", "streams", "verified"]);
         assert_eq!(service["verified"], true);
         let streams = list(&service["streams"]);
         assert_eq!(streams.len(), 8, "4 tenants x 2 envs");

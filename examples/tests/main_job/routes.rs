@@ -279,7 +279,7 @@ fn provocations() -> Vec<(Method, String, Value, &'static str, &'static str)> {
 fn config(root: &Path) -> ServiceConfig {
     let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let service_secret = Secret::random().expect("random bytes");
-    ServiceConfig { root: root.to_owned(), listen: any, operations: any, service_secret }
+    ServiceConfig { root: root.to_owned(), listen: any, operations: any, service_secret, ledger_config: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

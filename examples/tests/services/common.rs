@@ -43,6 +43,7 @@ impl Services {
             listen: LOOPBACK,
             operations: LOOPBACK,
             service_secret: Secret::random().expect("a secret"),
+            ledger_config: None,
         };
         let engines = start(&Start::Engines(service.clone())).await.expect("start the engines");
         let engines_url = engines.url();

@@ -106,6 +106,7 @@ impl World {
             listen: ANY_PORT,
             operations: ANY_PORT,
             service_secret: secret.clone(),
+            ledger_config: None,
         };
         let engines =
             start_with(&Start::Engines(service.clone()), patience).await.expect("the engines start");

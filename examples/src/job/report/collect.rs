@@ -152,7 +152,7 @@ fn read(source: &Source, counts: &mut Counts) -> Result<ServiceReport, ReportErr
     }
     let streams = streams.into_values().collect();
     let (service, ledger) = (source.service, source.ledger.clone());
-    Ok(ServiceReport { service, ledger, verified: false, events, streams })
+    Ok(ServiceReport { service, ledger, verified: false, events, streams, sinks: Vec::new() })
 }
 
 fn trace(sources: &[Source], scope: Scope, trace_id: TraceId) -> Result<Trace, ReportError> {

@@ -2,6 +2,7 @@
 
 mod collect;
 mod requests;
+mod sinks;
 mod text;
 mod tree;
 
@@ -13,6 +14,8 @@ use serde::Serialize;
 
 pub(crate) use collect::{Source, collect};
 pub(crate) use requests::Requests;
+use sinks::SinkOfLedger;
+pub(crate) use sinks::left;
 pub(crate) use text::text;
 
 /// The report as data; `--json` writes exactly this.
@@ -36,6 +39,8 @@ pub(crate) struct ServiceReport {
     /// The events of all streams below.
     pub(crate) events: u64,
     pub(crate) streams: Vec<StreamReport>,
+    /// Where the ledger is forwarded to.
+    pub(crate) sinks: Vec<SinkOfLedger>,
 }
 
 /// One scope's events by how they ended.

@@ -6,7 +6,7 @@ use std::path::Path;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::collect::{Collected, Trace};
-use super::{StreamReport, SurfaceReport, tree};
+use super::{StreamReport, SurfaceReport, sinks, tree};
 
 /// The report as text.
 pub(crate) fn text(collected: &Collected) -> Result<String, fmt::Error> {
@@ -34,6 +34,9 @@ pub(crate) fn text(collected: &Collected) -> Result<String, fmt::Error> {
     }
     for (service, verdict) in report.services.iter().zip(&collected.verdicts) {
         writeln!(text, "\nVerify the ledger of {}\n{}", service.service, verdict.to_string().trim_end())?;
+    }
+    for service in &report.services {
+        sinks::of_report(&mut text, service.service, &service.sinks)?;
     }
     write_log(&mut text, report.services.iter().map(|service| service.ledger.as_path()))?;
     Ok(text)
@@ -101,7 +104,7 @@ fn write_log<'a>(text: &mut String, ledgers: impl Iterator<Item = &'a Path>) -> 
     )
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)
@@ -111,13 +114,13 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn number(count: u64) -> Cell {
+pub(super) fn number(count: u64) -> Cell {
     let text = if count == 0 { "\u{b7}".to_owned() } else { grouped(count) };
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 /// A number with its thousands apart.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {

@@ -17,7 +17,7 @@ pub(crate) enum WorkloadError {
     #[error("a scope's task ended without a result")]
     Task(#[source] tokio::task::JoinError),
     #[error("make a token for a user of the demo")]
-    Token(#[from] dataset_events_examples::services::IssuerError),
+    Token(#[from] crate::services::IssuerError),
     #[error("{request} was answered without the field {field:?} that the job goes on with")]
     Answer { request: &'static str, field: &'static str },
     #[error("an upload that broke off was answered {answer}, but the engine is expected to panic on it")]

@@ -1,6 +1,6 @@
 //! What a scope keeps and finds again: media under their hash, texts by likeness.
 
-use dataset_events_examples::engines::vector::MAX_TEXT_BYTES;
+use crate::engines::vector::MAX_TEXT_BYTES;
 use reqwest::Method;
 use serde_json::json;
 

@@ -13,7 +13,7 @@ mod trouble;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dataset_events_examples::services::Issuer;
+use crate::services::Issuer;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataset_events_examples::engines::chat::MAX_BODY_BYTES;
-use dataset_events_examples::services::Issuer;
+use crate::engines::chat::MAX_BODY_BYTES;
+use crate::services::Issuer;
 use indicatif::ProgressBar;
 use reqwest::Method;
 use rust_decimal::Decimal;
