@@ -1,0 +1,7 @@
+//! The main job with sinks: what it did stands in every one of them as at home, and outlives the disk.
+
+mod all_sinks;
+mod disk_lost;
+mod job;
+mod refused;
+mod targets;
