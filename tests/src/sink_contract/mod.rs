@@ -29,11 +29,17 @@
 //!
 //! The entries are those of real ledgers ([`story`]); what the target holds afterwards is held against the ledger's
 //! own files: each event once in effect, none missing, the exact bytes and places, streams without a gap.
+//!
+//! Most checks drive the sink by hand, as the forwarder would. `cursor_file_torn` and `killed_between_ack_and_cursor`
+//! go through the forwarder itself, over a ledger that is opened again and again. There the death of a process is
+//! what the disk and the target show of it: behind an acknowledgement the target gets nothing more and nobody closes
+//! the sink, and the cursor's files are those from before the batch.
 
 mod checks;
 mod cut;
 mod driver;
 mod faulty;
+mod forwarded;
 pub mod held;
 pub mod story;
 mod target;
@@ -87,6 +93,8 @@ macro_rules! sink_contract {
                 everything_again_after_a_restart
                 everything_again_when_the_state_is_lost
                 killed_between_batches
+                cursor_file_torn
+                killed_between_ack_and_cursor
                 a_poisoned_event_among_good_ones
                 away_when_opened
                 a_batch_stored_in_part

@@ -1,6 +1,7 @@
 //! The checks, each by its name.
 
 mod faults;
+mod forwarding;
 mod poison;
 mod reading;
 mod repeats;
@@ -44,6 +45,8 @@ pub const CHECKS: &[Check] = &[
     check("everything_again_after_a_restart", &[], repeats::everything_again_after_a_restart),
     check("everything_again_when_the_state_is_lost", &[], repeats::everything_again_when_the_state_is_lost),
     check("killed_between_batches", &[], repeats::killed_between_batches),
+    check("cursor_file_torn", &[], forwarding::cursor_file_torn),
+    check("killed_between_ack_and_cursor", &[], forwarding::killed_between_ack_and_cursor),
     check("a_poisoned_event_among_good_ones", &[], poison::a_poisoned_event_among_good_ones),
     check("away_when_opened", &[Ability::Network], faults::away_when_opened),
     check("a_batch_stored_in_part", &[Ability::Network], faults::a_batch_stored_in_part),
