@@ -66,7 +66,11 @@ impl OtlpSink {
         first: usize,
         rejected: &mut Vec<Rejected>,
     ) -> Result<(), SinkError> {
-        let request = encoder::request(entries).encode_to_vec();
+        let request = encoder::request(entries);
+        if request.resource_logs.is_empty() {
+            return Ok(());
+        }
+        let request = request.encode_to_vec();
         if request.len() > self.settings.max_request_bytes && entries.len() > 1 {
             return self.send_halves(entries, first, rejected);
         }
@@ -151,6 +155,11 @@ impl Sink for OtlpSink {
         self.not_before = None;
         let mut rejected = Vec::new();
         self.send(batch, 0, &mut rejected)?;
+        let is_no_text = |(_, entry): &(usize, &Entry)| std::str::from_utf8(entry.bytes()).is_err();
+        let no_texts = batch.iter().enumerate().filter(is_no_text);
+        rejected.extend(no_texts.map(|(index, _)| Rejected::new(index, "its bytes are no UTF-8")));
+        rejected.sort_by_key(|rejected| rejected.index);
+        rejected.dedup_by_key(|rejected| rejected.index);
         Ok(Ack::all().with_rejected(rejected))
     }
 }
