@@ -1,10 +1,10 @@
 //! The BigQuery server `local-bigquery` from PyPI, in a virtual environment under the target directory.
 
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::process::{Launch, Server, accepts, folder, http_status};
+use super::python::{Wanted, is_python, python_environment, run};
 
 /// What a machine must have.
 const NEEDED: &str = "these tests start the BigQuery server `local-bigquery`, which runs on CPython 3.13 alone: \
@@ -83,44 +84,23 @@ fn fresh(prefix: &str) -> String {
     format!("{prefix}_{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// The folder with the virtual environment; made once, whoever comes first.
+/// The folder with the virtual environment and the server's home.
 fn environment() -> PathBuf {
-    let environment = folder("bigquery");
-    let lock = environment.join("lock");
-    let lock = File::create(&lock).unwrap_or_else(|error| panic!("make {}: {error}", lock.display()));
-    lock.lock().expect("wait for whoever makes the environment");
-    let made = environment.join("made");
-    if fs::read_to_string(&made).is_ok_and(|requirements| requirements == REQUIREMENTS) {
-        return environment;
-    }
-    for part in ["venv", "home"] {
-        // What an installation that was broken off, or one of other packages, has left.
-        let _ = fs::remove_dir_all(environment.join(part));
-    }
-    fs::create_dir_all(environment.join("home")).expect("make the server's home");
-    let requirements = environment.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).expect("write the requirements");
-    run(Command::new(python()).args(["-m", "venv"]).arg(environment.join("venv")));
-    let python = environment.join("venv/bin/python");
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    run(pip.arg(&requirements));
-    let unpack = "from duckdb_extensions import import_extension\n\
-                  for extension in ('icu', 'ducklake', 'spatial'): import_extension(extension)";
-    run(Command::new(&python).args(["-c", unpack]).env("HOME", environment.join("home")));
-    fs::write(&made, REQUIREMENTS).expect("note that the environment is made");
-    environment
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("run {command:?}: {error}; {NEEDED}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}\n{NEEDED}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    python_environment(&Wanted {
+        name: "bigquery",
+        requirements: REQUIREMENTS,
+        needed: NEEDED,
+        interpreter: python,
+        finish: |environment| {
+            let home = environment.join("home");
+            let _ = fs::remove_dir_all(&home);
+            fs::create_dir_all(&home).expect("make the server's home");
+            let unpack = "from duckdb_extensions import import_extension\n\
+                          for extension in ('icu', 'ducklake', 'spatial'): import_extension(extension)";
+            let mut unpacking = Command::new(environment.join("venv/bin/python"));
+            run(unpacking.args(["-c", unpack]).env("HOME", home), NEEDED);
+        },
+    })
 }
 
 /// An interpreter of the one version that will do.
@@ -135,14 +115,8 @@ fn python() -> PathBuf {
         let versions = fs::read_dir(versions).into_iter().flatten().flatten();
         candidates.extend(versions.map(|version| version.path().join("bin/python3.13")));
     }
-    let found = candidates.into_iter().find(|candidate| is_right(candidate));
+    let found = candidates.into_iter().find(|candidate| is_python(candidate, "== (3, 13)"));
     found.unwrap_or_else(|| panic!("there is no Python 3.13; {NEEDED}"))
-}
-
-fn is_right(python: &Path) -> bool {
-    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info[:2] != (3, 13))";
-    let checked = Command::new(python).args(["-c", check]).output();
-    checked.is_ok_and(|checked| checked.status.success())
 }
 
 /// The server's REST interface, for what tests ask past the library.

@@ -4,3 +4,5 @@ pub mod bigquery;
 pub mod firestore;
 pub mod process;
 pub mod proxy;
+mod python;
+pub mod s3;

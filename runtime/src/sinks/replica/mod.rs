@@ -31,6 +31,7 @@
 //! [`ReplicaSource`](crate::sources::ReplicaSource).
 
 mod names;
+mod newest;
 mod objects;
 mod series;
 mod settings;
@@ -43,10 +44,11 @@ pub(crate) use self::objects::{ObjectError, Objects};
 pub use self::settings::{InvalidReplica, ReplicaSettings};
 
 use self::names::head_table_object;
+use self::newest::Newest;
 use self::objects::Created;
 use self::series::{Part, Series};
 use self::steps::{NotContiguous, Step, follows, steps};
-use super::{Ack, Entry, Sink, SinkError, SinkStart};
+use super::{Ack, Entry, Sink, SinkError, SinkStart, SinkState};
 use crate::ids::LedgerId;
 use crate::log::LogPosition;
 
@@ -64,6 +66,8 @@ struct Open {
     ledger_id: LedgerId,
     log: Series,
     checkpoints: Series,
+    state: Box<dyn SinkState>,
+    saved: Newest,
 }
 
 impl ReplicaSink {
@@ -86,7 +90,15 @@ impl Sink for ReplicaSink {
         self.open = None;
         let objects = Objects::open(&self.settings, true)?;
         let ledger_id = start.ledger_id;
-        self.open = Some(Open { objects, ledger_id, log: Series::default(), checkpoints: Series::default() });
+        let saved = Newest::load(&*start.state);
+        let state = start.state.handle();
+        let (log, checkpoints) = (Series::default(), Series::default());
+        let mut open = Open { objects, ledger_id, log, checkpoints, state, saved };
+        // So that the first batch is stored by its first request, and a store that is away shows before it. Where
+        // there is more than a page, the first batch says from where on it is listed.
+        open.list_log(saved.segment, true)?;
+        open.list_checkpoints(saved.checkpoint_folder, true)?;
+        self.open = Some(open);
         Ok(())
     }
 
@@ -112,6 +124,7 @@ impl Sink for ReplicaSink {
                 Step::Checkpoints { first, lines } => open.checkpoints(first, &lines)?,
             };
         }
+        open.save_newest();
         Ok(Ack::all().with_duplicates(duplicates))
     }
 
@@ -124,6 +137,47 @@ impl Sink for ReplicaSink {
 impl Open {
     fn name(&self, folder: Folder, name: &str) -> String {
         format!("{}/{name}", folder.of(self.ledger_id))
+    }
+
+    /// Lists the objects of a segment and those behind it; a page of them at most.
+    fn list_log(&mut self, segment: u64, is_page: bool) -> Result<(), SinkError> {
+        let names = self.list(Folder::Log, &format!("{segment:08}"), is_page)?;
+        if let Some(names) = names {
+            self.log.learn(segment, names.iter().filter_map(|name| RangeName::parse_log(name)));
+        }
+        Ok(())
+    }
+
+    /// The same of a folder of checkpoints.
+    fn list_checkpoints(&mut self, folder: u64, is_page: bool) -> Result<(), SinkError> {
+        let names = self.list(Folder::Checkpoints, &format!("{folder:016}"), is_page)?;
+        if let Some(names) = names {
+            self.checkpoints
+                .learn(folder, names.iter().filter_map(|name| RangeName::parse_checkpoints(name)));
+        }
+        Ok(())
+    }
+
+    fn list(&self, folder: Folder, from: &str, is_page: bool) -> Result<Option<Vec<String>>, SinkError> {
+        let folder = folder.of(self.ledger_id);
+        Ok(match is_page {
+            true => self.objects.list_page(&folder, Some(from))?,
+            false => Some(self.objects.list(&folder, Some(from))?),
+        })
+    }
+
+    /// Keeps from where on the next opening lists. It is no more than that: what is stored, the store says.
+    fn save_newest(&mut self) {
+        let newest = Newest {
+            segment: self.log.end().map_or(self.saved.segment, |(segment, _)| segment),
+            checkpoint_folder: self
+                .checkpoints
+                .end()
+                .map_or(self.saved.checkpoint_folder, |(folder, _)| folder),
+        };
+        if newest != self.saved && self.state.save(&newest.to_bytes()).is_ok() {
+            self.saved = newest;
+        }
     }
 
     /// Stores an object that is a whole by itself; returns how many there were already.
@@ -140,9 +194,7 @@ impl Open {
         let folder = u64::from(position.segment);
         let wanted = RangeName { folder, from: position.offset, to: position.offset + bytes.len() as u64 };
         if !self.log.knows(folder) {
-            let from = format!("{folder:08}");
-            let names = self.objects.list(&Folder::Log.of(self.ledger_id), Some(&from))?;
-            self.log.learn(folder, names.iter().filter_map(|name| RangeName::parse_log(name)));
+            self.list_log(folder, false)?;
         }
         self.check_place(position)?;
         let slice = |from: u64, to: u64| {
@@ -175,10 +227,7 @@ impl Open {
     fn checkpoints(&mut self, first: u64, lines: &[&[u8]]) -> Result<u64, SinkError> {
         let folder = checkpoint_folder(first);
         if !self.checkpoints.knows(folder) {
-            let from = format!("{folder:016}");
-            let names = self.objects.list(&Folder::Checkpoints.of(self.ledger_id), Some(&from))?;
-            self.checkpoints
-                .learn(folder, names.iter().filter_map(|name| RangeName::parse_checkpoints(name)));
+            self.list_checkpoints(folder, false)?;
         }
         let wanted = RangeName { folder, from: first, to: first + lines.len() as u64 };
         let joined = |from: u64, to: u64| -> Vec<u8> {
@@ -241,7 +290,11 @@ impl Open {
         bytes: &[u8],
         part: impl FnOnce(&[u8]) -> Option<&[u8]>,
     ) -> Result<(), SinkError> {
-        let stored = self.objects.read(name)?;
+        let stored = self.objects.read(name).map_err(|error| match error.is_absent {
+            // What was listed before is no longer so.
+            true => SinkError::reopen(error.attempted, error.reason),
+            false => error.into(),
+        })?;
         if part(&stored) == Some(bytes) {
             return Ok(());
         }

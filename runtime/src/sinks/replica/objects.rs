@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use futures_util::{TryStreamExt, future::try_join_all};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -17,6 +17,9 @@ use super::settings::{ReplicaSettings, Target};
 
 /// How many objects are read at once.
 const READ_AT_ONCE: usize = 8;
+
+/// How many names a store gives in one answer.
+const PAGE_NAMES: usize = 1_000;
 
 /// What creating an object came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub(crate) struct ObjectError {
     pub(crate) reason: Reason,
     /// Whether it cannot work before somebody changes something.
     pub(crate) is_lasting: bool,
+    /// Whether the object is not there.
+    pub(crate) is_absent: bool,
 }
 
 /// Why a request failed, in words without secrets.
@@ -77,6 +82,7 @@ impl Objects {
             attempted: format!("open the replica in {target}"),
             reason: Reason(without_secrets(reason, &secrets)),
             is_lasting,
+            is_absent: false,
         };
         let store = match &settings.target {
             Target::Directory(path) => {
@@ -163,6 +169,11 @@ impl Objects {
 
     /// The names of the objects in a folder, relative to it, sorted. `from` leaves out what sorts before it.
     pub(crate) fn list(&self, folder: &str, from: Option<&str>) -> Result<Vec<String>, ObjectError> {
+        self.list_up_to(folder, from, usize::MAX)
+    }
+
+    /// At most so many of the names: of a directory any, of a bucket the first.
+    fn list_up_to(&self, folder: &str, from: Option<&str>, most: usize) -> Result<Vec<String>, ObjectError> {
         let store = Arc::clone(&self.store);
         let path = self.path(folder);
         let offset = from.map(|from| self.path(&format!("{folder}/{from}")));
@@ -174,10 +185,20 @@ impl Objects {
             };
             let names =
                 listed.map_ok(|object| object.location.as_ref().strip_prefix(&inside).map(str::to_owned));
-            names.try_collect::<Vec<_>>().await
+            names.take(most).try_collect::<Vec<_>>().await
         })?;
         names.sort_unstable();
         Ok(names.into_iter().flatten().collect())
+    }
+
+    /// As [`list`](Self::list), when that is one page of a store's listing at most; `None` when there is more.
+    pub(crate) fn list_page(
+        &self,
+        folder: &str,
+        from: Option<&str>,
+    ) -> Result<Option<Vec<String>>, ObjectError> {
+        let names = self.list_up_to(folder, from, PAGE_NAMES + 1)?;
+        Ok((names.len() <= PAGE_NAMES).then_some(names))
     }
 
     /// The names of the folders below the prefix, sorted.
@@ -186,7 +207,7 @@ impl Objects {
             // The client would list nothing, as if nothing had ever been stored.
             let reason = Reason(format!("{} is no directory", directory.display()));
             let attempted = format!("list {}", self.target);
-            return Err(ObjectError { attempted, reason, is_lasting: false });
+            return Err(ObjectError { attempted, reason, is_lasting: false, is_absent: false });
         }
         let store = Arc::clone(&self.store);
         let path = Some(self.prefix.clone()).filter(|prefix| !prefix.as_ref().is_empty());
@@ -213,6 +234,7 @@ impl Objects {
             attempted: format!("{verb} {}/{name}", self.target),
             reason: Reason(without_secrets(reason, &self.secrets)),
             is_lasting,
+            is_absent: false,
         };
         let (to_caller, answer) = sync_channel(1);
         if let Some(runtime) = &self.runtime {
@@ -223,7 +245,10 @@ impl Objects {
         }
         match answer.recv() {
             Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(failed(error.to_string(), is_lasting(&error))),
+            Ok(Ok(Err(error))) => {
+                let is_absent = matches!(error, object_store::Error::NotFound { .. });
+                Err(ObjectError { is_absent, ..failed(error.to_string(), is_lasting(&error)) })
+            }
             Ok(Err(_)) => Err(failed(format!("no answer within {timeout:?}"), false)),
             Err(_) => Err(failed("its thread has ended".to_owned(), false)),
         }
@@ -347,6 +372,19 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_of_more_than_a_page_is_none_where_a_page_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = objects(directory.path(), "p");
+        std::fs::create_dir_all(directory.path().join("p/x")).unwrap();
+        for number in 0..=PAGE_NAMES {
+            std::fs::write(directory.path().join(format!("p/x/{number:04}")), "").unwrap();
+        }
+        assert_eq!(objects.list_page("x", None).unwrap(), None);
+        assert_eq!(objects.list("x", None).unwrap().len(), PAGE_NAMES + 1);
+        assert_eq!(objects.list_page("x", Some("0000")).unwrap().map(|names| names.len()), Some(PAGE_NAMES));
+    }
+
+    #[test]
     fn listings_are_relative_sorted_and_begin_where_asked() {
         let directory = tempfile::tempdir().unwrap();
         let objects = objects(directory.path(), "p");
@@ -356,6 +394,7 @@ mod tests {
         }
         assert_eq!(objects.list("x", None).unwrap(), ["1/a", "1/b", "2/b"]);
         assert_eq!(objects.list("x", Some("2")).unwrap(), ["2/b"]);
+        assert_eq!(objects.list_page("x", None).unwrap().unwrap(), ["1/a", "1/b", "2/b"]);
         assert_eq!(objects.folders().unwrap(), ["x", "y"]);
         let names = ["x/2/b".to_owned(), "x/1/a".to_owned()];
         let mut seen = Vec::new();

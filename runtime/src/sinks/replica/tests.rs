@@ -153,6 +153,37 @@ fn a_lost_object_is_stored_again_by_a_replay() {
     assert_eq!(objects(directory.path()), before);
 }
 
+/// A store that forgets while the sink is open: what the sink has listed is no longer so, and it lists anew.
+#[test]
+fn an_object_that_goes_is_stored_again_after_a_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut sink = opened(directory.path());
+    sink.append(&[entry(0, 100)]).unwrap();
+    let before = objects(directory.path());
+    fs::remove_dir_all(directory.path().join("p")).unwrap();
+    let error = sink.append(&[entry(0, 100)]).unwrap_err();
+    assert!(matches!(error, SinkError::Reopen { .. }), "{error:?}");
+    sink.open(&SinkStart::new(ledger_id(), &mut MemoryState::default())).unwrap();
+    assert_eq!(sink.append(&[entry(0, 100)]).unwrap(), Ack::all());
+    assert_eq!(objects(directory.path()), before);
+}
+
+#[test]
+fn an_opening_lists_from_the_newest_segment_that_the_sink_knows_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut state = MemoryState::default();
+    let mut sink = ReplicaSink::new(ReplicaSettings::directory(directory.path()));
+    for number in 0..5 {
+        sink.open(&SinkStart::new(ledger_id(), &mut state)).unwrap();
+        let open = sink.open.as_ref().unwrap();
+        assert!(open.log.knows(number.max(1)) && open.checkpoints.knows(0));
+        assert_eq!(open.log.knows(number.saturating_sub(1)), number == 0, "{number}");
+        assert_eq!(open.log.end().map(|(segment, _)| segment), (number > 0).then_some(number));
+        sink.append(&[entry(number, 1)]).unwrap();
+        sink.close().unwrap();
+    }
+}
+
 #[test]
 fn other_bytes_for_a_place_that_is_taken_are_fatal_and_change_nothing() {
     let directory = tempfile::tempdir().unwrap();
