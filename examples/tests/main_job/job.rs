@@ -50,7 +50,15 @@ impl Job {
 
     /// Runs to the report; it must succeed.
     pub(crate) fn run(&self) -> (Output, Value) {
-        let output = self.attempt();
+        self.ran(self.attempt())
+    }
+
+    /// As [`run`](Self::run), with a configuration.
+    pub(crate) fn run_configured(&self, config: &Path) -> (Output, Value) {
+        self.ran(self.attempt_configured(config))
+    }
+
+    fn ran(&self, output: Output) -> (Output, Value) {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
         self.assert_rebuilt();
@@ -66,6 +74,11 @@ impl Job {
     /// Runs with `--once`, whatever comes of it.
     pub(crate) fn attempt(&self) -> Output {
         self.command().arg("--once").output().expect("run the main job")
+    }
+
+    /// As [`attempt`](Self::attempt), with a configuration.
+    pub(crate) fn attempt_configured(&self, config: &Path) -> Output {
+        self.command().arg("--once").arg("--config").arg(config).output().expect("run the main job")
     }
 
     fn command(&self) -> Command {

@@ -5,5 +5,6 @@ mod job;
 mod killed;
 mod report;
 mod routes;
+mod sinks;
 #[path = "../watch/mod.rs"]
 mod watch;

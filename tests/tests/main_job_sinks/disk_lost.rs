@@ -16,7 +16,7 @@ use crate::job::{Job, Service, copy, program};
 /// What the configuration says. The loss is bounded by it and the time of one upload.
 const BATCH_AGE: Duration = Duration::from_millis(200);
 /// One upload into a directory, on a machine that is busy with other things.
-const UPLOAD: Duration = Duration::from_secs(3);
+const UPLOAD: Duration = Duration::from_secs(5);
 /// By then there are signed checkpoints.
 const CHECKPOINTED: Duration = Duration::from_secs(2);
 /// How much of the log the replica must have acknowledged before the kill, so that the work is under way.

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use dataset_events_examples::services::SinkReport;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -126,6 +127,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// SIGHUP: it reads its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let id = Pid::from_raw(self.process).expect("a process id");
+        kill_process(id, Signal::HUP).unwrap_or_else(|error| panic!("tell the {}: {error}", self.name));
+    }
+
     /// How its sinks fare now.
     pub(crate) fn sinks(&self) -> Vec<SinkReport> {
         let url = format!("http://{}/sinks", self.operations);
@@ -156,11 +163,10 @@ impl Running {
         kill_process(Pid::from_child(&self.child), Signal::KILL).expect("kill the job");
         self.child.wait().expect("wait for the job");
         // Its end comes when the last of them is gone: all of them write there.
-        let mut said = String::new();
         let mut messages = self.child.stderr.take().expect("its messages");
-        let begun = Instant::now();
-        messages.read_to_string(&mut said).expect("text");
-        assert!(begun.elapsed() < DEADLINE, "{said}");
+        let (say_gone, gone) = channel();
+        std::thread::spawn(move || say_gone.send(messages.read_to_end(&mut Vec::new()).map(|_| ())));
+        gone.recv_timeout(DEADLINE).expect("all of them end").expect("read their messages");
     }
 }
 
