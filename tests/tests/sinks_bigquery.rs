@@ -1,6 +1,5 @@
 //! The BigQuery sink against a real server: the contract of all sinks, and what is BigQuery's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dataset_events::LedgerId;
@@ -10,29 +9,20 @@ use dataset_events::sinks::google::GoogleCredentials;
 use dataset_events::sources::Source;
 use dataset_events::sources::bigquery::BigQuerySource;
 use dataset_events_tests::remote::bigquery::{self, PROJECT};
-use dataset_events_tests::remote::process::Server as Process;
-use dataset_events_tests::remote::proxy::{Mode, Proxy};
+use dataset_events_tests::remote::expiring::{Expiring, SECRET};
+use dataset_events_tests::remote::network::BrokenNetwork;
+use dataset_events_tests::remote::running::Running;
 use dataset_events_tests::sink_contract::{
-    Ability, Check, Credentials, Driver, Fault, Network, Server, Target, story,
+    Ability, Check, Credentials, Driver, Network, Server, Target, story,
 };
 
-#[path = "sinks_bigquery/expiring.rs"]
-mod expiring;
 #[path = "sinks_bigquery/rows.rs"]
 mod rows;
 #[path = "sinks_bigquery/views.rs"]
 mod views;
 
-use expiring::Expiring;
-
 /// How long a call may take here.
 const TIMEOUT: Duration = Duration::from_secs(4);
-
-/// A server, of one's own where it is killed.
-enum Running {
-    Shared(Arc<Process>),
-    Own(Process),
-}
 
 /// A fresh dataset on a server, behind a proxy where the network is to fail.
 struct BigQuery {
@@ -43,40 +33,29 @@ struct BigQuery {
 }
 
 impl BigQuery {
-    fn direct(_: &Check) -> Self {
-        Self::new(false, false)
-    }
-
-    fn proxied(check: &Check) -> Self {
-        Self::new(check.needs.contains(&Ability::Server), true)
+    /// Straight on a server, but where something between sink and server is to fail.
+    fn for_check(check: &Check) -> Self {
+        let needs = |ability| check.needs.contains(&ability);
+        Self::new(needs(Ability::Server), needs(Ability::Network) || needs(Ability::Credentials))
     }
 
     fn new(is_own: bool, is_proxied: bool) -> Self {
         let running =
             if is_own { Running::Own(bigquery::start()) } else { Running::Shared(bigquery::shared()) };
-        let network = is_proxied.then(|| BrokenNetwork::to(process(&running).ports()));
-        Self { running, network, credentials: Expiring::default(), dataset: bigquery::fresh_dataset() }
+        let network = is_proxied.then(|| BrokenNetwork::to(&running));
+        Self { running, network, credentials: Expiring::of(SECRET), dataset: bigquery::fresh_dataset() }
     }
 
     fn settings(&self) -> BigQuerySettings {
-        let [rest, storage] = match &self.network {
-            Some(network) => [network.rest.port(), network.storage.port()],
-            None => [process(&self.running).ports()[0], process(&self.running).ports()[1]],
-        };
-        settings(rest, storage, &self.dataset).credentials(self.credentials.credentials())
+        let ports = self.network.as_ref().map_or_else(|| self.running.ports().to_vec(), BrokenNetwork::ports);
+        settings(&ports, &self.dataset).credentials(self.credentials.credentials())
     }
 }
 
-fn process(running: &Running) -> &Process {
-    match running {
-        Running::Shared(server) => server,
-        Running::Own(server) => server,
-    }
-}
-
-fn settings(rest: u16, storage: u16, dataset: &str) -> BigQuerySettings {
+fn settings(ports: &[u16], dataset: &str) -> BigQuerySettings {
+    let [rest, storage] = [ports[0], ports[1]].map(|port| format!("http://127.0.0.1:{port}"));
     BigQuerySettings::new(PROJECT, dataset)
-        .endpoints(format!("http://127.0.0.1:{rest}"), format!("http://127.0.0.1:{storage}"))
+        .endpoints(rest, storage)
         .credentials(GoogleCredentials::emulator())
         .create_dataset(true)
         .timeout(TIMEOUT)
@@ -94,9 +73,8 @@ impl Target for BigQuery {
 
     fn source(&self) -> Option<Box<dyn Source>> {
         // What is held is asked for past the broken network.
-        let ports = process(&self.running).ports();
-        let settings = settings(ports[0], ports[1], &self.dataset).query_timeout(Duration::from_secs(60));
-        Some(Box::new(BigQuerySource::new(settings)))
+        let settings = settings(self.running.ports(), &self.dataset);
+        Some(Box::new(BigQuerySource::new(settings.query_timeout(Duration::from_secs(60)))))
     }
 
     fn time_limit(&self) -> Duration {
@@ -104,11 +82,11 @@ impl Target for BigQuery {
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![expiring::TOKEN.to_owned()]
+        vec![SECRET.to_owned()]
     }
 
     fn server(&mut self) -> Option<&mut dyn Server> {
-        matches!(self.running, Running::Own(_)).then_some(self as &mut dyn Server)
+        self.running.own()
     }
 
     fn network(&mut self) -> Option<&mut dyn Network> {
@@ -125,9 +103,7 @@ impl Credentials for BigQuery {
     fn refuse(&mut self) {
         self.credentials.refuse();
         if let Some(network) = &mut self.network {
-            network.set(Fault::Refuse);
-            network.wait_until_cut();
-            network.set(Fault::None);
+            network.cut();
         }
     }
 
@@ -136,75 +112,9 @@ impl Credentials for BigQuery {
     }
 }
 
-impl Server for BigQuery {
-    fn kill(&mut self) {
-        if let Running::Own(server) = &mut self.running {
-            server.kill();
-        }
-    }
-
-    fn start(&mut self) {
-        if let Running::Own(server) = &mut self.running {
-            server.restart();
-        }
-    }
-}
-
-/// Both of the server's ports behind proxies.
-struct BrokenNetwork {
-    rest: Proxy,
-    storage: Proxy,
-}
-
-impl BrokenNetwork {
-    fn to(ports: &[u16]) -> Self {
-        Self { rest: Proxy::to(ports[0]), storage: Proxy::to(ports[1]) }
-    }
-}
-
-impl BrokenNetwork {
-    /// Refusing cuts open connections at the proxy's next look at them.
-    fn wait_until_cut(&self) {
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-impl Network for BrokenNetwork {
-    fn set(&mut self, fault: Fault) {
-        // Where answers are lost, those of the append are: the calls around it only ask.
-        let (rest, storage) = match fault {
-            Fault::None => (Mode::Pass, Mode::Pass),
-            Fault::Refuse => (Mode::Refuse, Mode::Refuse),
-            Fault::DropAnswers => (Mode::Pass, Mode::DropAnswers),
-            Fault::Hang => (Mode::Hang, Mode::Hang),
-            Fault::CutInBatch => (Mode::Pass, Mode::RefuseAfterAnswer),
-        };
-        self.rest.set(rest);
-        self.storage.set(storage);
-    }
-
-    fn carried_bytes(&self) -> u64 {
-        self.storage.carried_bytes()
-    }
-}
-
 dataset_events_tests::sink_contract! {
-    mod directly {
-        target: BigQuery::direct,
-        not_applicable: {
-            away_when_opened: "nothing lies between sink and server; see `through_the_proxy`",
-            a_batch_stored_in_part: "nothing lies between sink and server; see `through_the_proxy`",
-            every_acknowledgement_lost: "nothing lies between sink and server; see `through_the_proxy`",
-            a_target_that_hangs: "nothing lies between sink and server; see `through_the_proxy`",
-            server_killed_in_mid_batch: "nothing lies between sink and server; see `through_the_proxy`",
-            token_expired: "the server looks at no token; see `through_the_proxy`",
-        },
-    }
-}
-
-dataset_events_tests::sink_contract! {
-    mod through_the_proxy {
-        target: BigQuery::proxied,
+    mod contract {
+        target: BigQuery::for_check,
         not_applicable: {},
     }
 }

@@ -1,6 +1,5 @@
 //! The Firestore sink against the emulator: the contract of all sinks, and what is Firestore's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dataset_events::LedgerId;
@@ -8,40 +7,21 @@ use dataset_events::sinks::Sink;
 use dataset_events::sinks::firestore::{FirestoreSettings, FirestoreSink};
 use dataset_events::sources::Source;
 use dataset_events::sources::firestore::FirestoreSource;
+use dataset_events_tests::remote::expiring::{Expiring, SECRET};
 use dataset_events_tests::remote::firestore;
-use dataset_events_tests::remote::process::Server as Process;
-use dataset_events_tests::remote::proxy::{Mode, Proxy};
+use dataset_events_tests::remote::network::BrokenNetwork;
+use dataset_events_tests::remote::running::Running;
 use dataset_events_tests::sink_contract::{
-    Ability, Check, Credentials, Driver, Fault, Network, Server, Target, held, story,
+    Ability, Check, Credentials, Driver, Network, Server, Target, held, story,
 };
-
-#[path = "sinks_firestore/expiring.rs"]
-mod expiring;
-
-use expiring::Expiring;
 
 /// How long a request may take here.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An emulator, of one's own where it is killed.
-enum Running {
-    Shared(Arc<Process>),
-    Own(Process),
-}
-
-impl Running {
-    fn process(&self) -> &Process {
-        match self {
-            Self::Shared(server) => server,
-            Self::Own(server) => server,
-        }
-    }
-}
-
 /// A project that nothing was written to, behind a proxy where the network is to fail.
 struct Firestore {
     running: Running,
-    proxy: Option<Proxy>,
+    network: Option<BrokenNetwork>,
     credentials: Expiring,
     project: String,
 }
@@ -58,28 +38,28 @@ impl Firestore {
     fn new(is_own: bool, is_proxied: bool) -> Self {
         let running =
             if is_own { Running::Own(firestore::start()) } else { Running::Shared(firestore::shared()) };
-        let proxy = is_proxied.then(|| Proxy::to(running.process().ports()[0]));
-        Self { running, proxy, credentials: Expiring::default(), project: firestore::fresh_project() }
+        let network = is_proxied.then(|| BrokenNetwork::to(&running));
+        Self { running, network, credentials: Expiring::of("owner"), project: firestore::fresh_project() }
     }
 
     /// Past the proxy.
     fn direct_settings(&self) -> FirestoreSettings {
-        let address = self.running.process().address();
+        let address = self.running.address();
         FirestoreSettings::new(&*self.project).emulator(address).request_timeout(Duration::from_secs(60))
     }
 }
 
 impl Target for Firestore {
     fn sink(&self) -> Box<dyn Sink> {
-        let settings = match &self.proxy {
+        let settings = match &self.network {
             // A batch that is to be cut in two must be more than one request.
-            Some(proxy) => {
-                FirestoreSettings::new(&*self.project).emulator(proxy.address()).max_request_writes(100)
-            }
+            Some(network) => FirestoreSettings::new(&*self.project)
+                .emulator(format!("127.0.0.1:{}", network.ports()[0]))
+                .max_request_writes(100)
+                .requests_in_flight(1),
             None => self.direct_settings(),
         };
         let settings = settings.connect_timeout(TIMEOUT).request_timeout(TIMEOUT * 3);
-        let settings = if self.proxy.is_some() { settings.requests_in_flight(1) } else { settings };
         Box::new(FirestoreSink::new(settings.credentials(self.credentials.credentials())))
     }
 
@@ -93,50 +73,19 @@ impl Target for Firestore {
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![expiring::SECRET.to_owned()]
+        vec![SECRET.to_owned()]
     }
 
     fn server(&mut self) -> Option<&mut dyn Server> {
-        matches!(self.running, Running::Own(_)).then_some(self as &mut dyn Server)
+        self.running.own()
     }
 
     fn network(&mut self) -> Option<&mut dyn Network> {
-        self.proxy.is_some().then_some(self as &mut dyn Network)
+        self.network.as_mut().map(|network| network as &mut dyn Network)
     }
 
     fn credentials(&mut self) -> Option<&mut dyn Credentials> {
         Some(&mut self.credentials)
-    }
-}
-
-impl Server for Firestore {
-    fn kill(&mut self) {
-        if let Running::Own(server) = &mut self.running {
-            server.kill();
-        }
-    }
-
-    fn start(&mut self) {
-        if let Running::Own(server) = &mut self.running {
-            server.restart();
-        }
-    }
-}
-
-impl Network for Firestore {
-    fn set(&mut self, fault: Fault) {
-        let proxy = self.proxy.as_ref().expect("a proxy");
-        proxy.set(match fault {
-            Fault::None => Mode::Pass,
-            Fault::Refuse => Mode::Refuse,
-            Fault::DropAnswers => Mode::DropAnswers,
-            Fault::Hang => Mode::Hang,
-            Fault::CutInBatch => Mode::RefuseAfterAnswer,
-        });
-    }
-
-    fn carried_bytes(&self) -> u64 {
-        self.proxy.as_ref().map_or(0, Proxy::carried_bytes)
     }
 }
 
@@ -164,7 +113,7 @@ dataset_events_tests::sink_contract! {
 fn documents(target: &Firestore, ledger_id: LedgerId) -> serde_json::Value {
     let base = format!(
         "http://{}/v1/projects/{}/databases/(default)/documents",
-        target.running.process().address(),
+        target.running.address(),
         target.project
     );
     let query = |collection: &str, all: bool| {

@@ -1,18 +1,19 @@
 //! The BigQuery server `local-bigquery` from PyPI, in a virtual environment under the target directory.
 
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::process::{Launch, Server, accepts, folder, http_status};
+use super::fresh;
+use super::process::{Launch, Scratch, Server, accepts, http_status};
 use super::python::{Wanted, is_python, python_environment, run};
+use super::running::Shared;
 
 /// What a machine must have.
 const NEEDED: &str = "these tests start the BigQuery server `local-bigquery`, which runs on CPython 3.13 alone: \
@@ -36,19 +37,18 @@ pub const MAX_REQUEST_BYTES: usize = 3_500 << 10;
 /// start.
 pub fn start() -> Server {
     let environment = environment();
-    // Over restarts the same; the ports are given only later.
-    let data = folder("bigquery-data").join(fresh("data"));
+    let data = Scratch::new("bigquery");
     Server::start(Launch {
         name: "bigquery",
         ports: 2,
         command: Box::new(move |ports| {
-            fs::create_dir_all(&data).unwrap_or_else(|error| panic!("make {}: {error}", data.display()));
             let mut command = Command::new(environment.join("venv/bin/local-bigquery"));
             // DuckDB keeps its extensions there.
             command.env("HOME", environment.join("home"));
             command.args(["--host", "127.0.0.1", "--project", PROJECT]);
             command.args(["--port", &ports[0].to_string(), "--grpc-port", &ports[1].to_string()]);
-            command.arg("--data-dir").arg(&data);
+            command.arg("--data-dir").arg(data.path());
+            data.goes_with(&mut command);
             command
         }),
         is_ready: |ports| {
@@ -59,29 +59,19 @@ pub fn start() -> Server {
     })
 }
 
-/// The server that the tests of a program share; it ends with the last of them. Datasets keep them apart.
+/// One of the servers that the tests of a program share: two, since each runs on one core. Datasets keep tests apart.
 ///
 /// # Panics
 ///
 /// As [`start`].
 pub fn shared() -> Arc<Server> {
-    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(start());
-        *shared = Arc::downgrade(&server);
-        server
-    })
+    static SHARED: Shared = Shared::new(2, start);
+    SHARED.get()
 }
 
 /// A dataset that is not there yet.
 pub fn fresh_dataset() -> String {
-    fresh("d")
-}
-
-fn fresh(prefix: &str) -> String {
-    // Random keys in each process, and others at each call.
-    format!("{prefix}_{:016x}", RandomState::new().hash_one(std::process::id()))
+    fresh("d_")
 }
 
 /// The folder with the virtual environment and the server's home.

@@ -2,13 +2,14 @@
 //!
 //! It is started as a jar, not through `gcloud`: the CLI's launcher leaves the server running when it is ended.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::fresh;
 use super::process::{Launch, Server, http_status};
+use super::running::Shared;
 
 /// What a machine must have.
 const NEEDED: &str = "these tests start the Firestore emulator: install Java 17 (Debian: openjdk-17-jre-headless) \
@@ -40,25 +41,19 @@ pub fn start() -> Server {
     })
 }
 
-/// The emulator that the tests of a program share; it ends with the last of them. Projects keep them apart.
+/// The emulator that the tests of a program share. Projects keep them apart.
 ///
 /// # Panics
 ///
 /// As [`start`].
 pub fn shared() -> Arc<Server> {
-    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(start());
-        *shared = Arc::downgrade(&server);
-        server
-    })
+    static SHARED: Shared = Shared::new(1, start);
+    SHARED.get()
 }
 
 /// A project that nothing was written to.
 pub fn fresh_project() -> String {
-    // Random keys in each process, and others at each call.
-    format!("test-{:016x}", RandomState::new().hash_one(std::process::id()))
+    fresh("test-")
 }
 
 fn jar() -> PathBuf {

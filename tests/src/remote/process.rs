@@ -17,15 +17,26 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// How often a server is started on other ports, should another process have taken them in between.
 const TRIES: usize = 3;
 
-/// Runs the server, and ends it when the test's end of stdin is closed: also when the test is killed.
+/// Runs the server, and ends it when the test's end of stdin is closed: also when the test is killed. What it kept in a
+/// [`Scratch`] goes then, too.
 const WATCHED: &str = r#"
     exec 3<&0 </dev/null
     "$@" 3<&- &
     server=$!
-    (cat <&3 >/dev/null; kill -KILL "$server") 2>/dev/null &
+    (
+        cat <&3 >/dev/null
+        kill -KILL "$server"
+        if [ -n "$DATASET_EVENTS_SCRATCH" ]; then rm -rf -- "$DATASET_EVENTS_SCRATCH"; fi
+    ) 2>/dev/null &
     exec 3<&-
     wait "$server"
 "#;
+
+/// Tells the watching shell what to remove.
+const SCRATCH: &str = "DATASET_EVENTS_SCRATCH";
+
+/// How much memory must be free for a server to keep its files there, in bytes.
+const ROOM: u64 = 2 << 30;
 
 /// Makes a command for these ports of 127.0.0.1.
 pub type MakeCommand = Box<dyn Fn(&[u16]) -> Command + Send + Sync>;
@@ -139,6 +150,7 @@ impl Server {
         let server = (self.launch.command)(&self.ports);
         let mut command = Command::new("sh");
         command.args(["-c", WATCHED, "sh"]).arg(server.get_program()).args(server.get_args());
+        command.env_remove(SCRATCH);
         for (name, value) in server.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -217,6 +229,46 @@ pub fn folder(name: &str) -> PathBuf {
     let folder = target.join("remote-sinks").join(name);
     fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("make {}: {error}", folder.display()));
     folder
+}
+
+/// A directory for what a server stores: in memory where there is room, under the target directory elsewhere. It is
+/// removed with the server, and outlives its restarts.
+///
+/// Servers sync what they store, and on a disk that takes most of their time.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// An empty directory.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
+    pub fn new(name: &str) -> Self {
+        let memory = Path::new("/dev/shm");
+        let has_room = rustix::fs::statvfs(memory).is_ok_and(|stat| stat.f_bavail * stat.f_frsize >= ROOM);
+        let parent = if has_room { memory.to_owned() } else { folder("scratch") };
+        let made = tempfile::Builder::new().prefix(&format!("dataset-events-{name}-")).tempdir_in(&parent);
+        let made = made.unwrap_or_else(|error| panic!("make a directory in {}: {error}", parent.display()));
+        Self(made.keep())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Has it removed when the server that the command starts ends with the test.
+    pub fn goes_with(&self, command: &mut Command) {
+        command.env(SCRATCH, &self.0);
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left lies in a directory for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn local(port: u16) -> SocketAddr {

@@ -12,7 +12,7 @@ use dataset_events_tests::remote::bigquery::Rest;
 /// A dataset on the shared server, and a way to ask it.
 fn fresh() -> (BigQuery, Rest) {
     let target = BigQuery::new(false, false);
-    let rest = Rest::of(process(&target.running));
+    let rest = Rest::of(&target.running);
     (target, rest)
 }
 
@@ -32,11 +32,12 @@ fn all_rows(rest: &Rest, dataset: &str, table: &str) -> Vec<Vec<Option<String>>>
 #[test]
 fn the_same_log_forwarded_twice_gives_equal_rows() {
     let cut = story::orders(150);
-    let ((one, rest), (other, _)) = (fresh(), fresh());
-    Driver::new(&one, cut.ledger_id).forward_all(&cut, 1_000);
-    Driver::new(&other, cut.ledger_id).forward_all(&cut, 23);
+    let targets = [fresh(), fresh()];
+    for ((target, _), batch_entries) in targets.iter().zip([1_000, 23]) {
+        Driver::new(target, cut.ledger_id).forward_all(&cut, batch_entries);
+    }
     for table in ["events", "ledger_entries"] {
-        let (rows, others) = (all_rows(&rest, &one.dataset, table), all_rows(&rest, &other.dataset, table));
+        let [rows, others] = targets.each_ref().map(|(target, rest)| all_rows(rest, &target.dataset, table));
         assert_eq!(rows, others, "{table}");
     }
 }

@@ -76,7 +76,7 @@ fn forwarded() -> (BigQuery, Rest, BTreeMap<(String, String), Vec<DatasetEvent>>
     let directory = only_ledger(root.path());
     let cut = story::LedgerCut::read(&directory);
     let target = BigQuery::new(false, false);
-    let rest = Rest::of(process(&target.running));
+    let rest = Rest::of(&target.running);
     let views = bigquery_views::ALL.map(|(name, sql)| BigQueryView::new(name, sql));
     let views: Vec<_> = BigQueryView::built_in().into_iter().chain(views).collect();
     let mut sink = BigQuerySink::new(target.settings().views(views));
