@@ -51,6 +51,8 @@ pub struct BigQuerySink {
     connect: Connect,
     /// The full names of the tables, in the order of [`TableKind::BOTH`].
     tables: [String; 2],
+    /// Where they are; empty for Google's own.
+    endpoints: String,
     max_request_bytes: usize,
     open: Option<Open>,
 }
@@ -74,13 +76,13 @@ impl BigQuerySink {
     /// A sink on the tables of the settings. It does not connect before it is opened.
     pub fn new(settings: BigQuerySettings) -> Self {
         let tables = TableKind::BOTH.map(|table| settings.full_name(settings.table_of(table)));
-        let max_request_bytes = settings.max_request_bytes;
+        let (endpoints, max_request_bytes) = (settings.endpoints_text(), settings.max_request_bytes);
         let connect = move || Ok(Box::new(Client::open(&settings)?) as Box<dyn Transport>);
-        Self::with_connect(Box::new(connect), tables, max_request_bytes)
+        Self { endpoints, ..Self::with_connect(Box::new(connect), tables, max_request_bytes) }
     }
 
     fn with_connect(connect: Connect, tables: [String; 2], max_request_bytes: usize) -> Self {
-        Self { connect, tables, max_request_bytes, open: None }
+        Self { connect, tables, endpoints: String::new(), max_request_bytes, open: None }
     }
 
     /// The lanes as they were, or as they were saved, or new ones.
@@ -146,7 +148,7 @@ impl Sink for BigQuerySink {
     }
 
     fn target(&self) -> String {
-        self.tables.join(", ")
+        self.tables.join(", ") + &self.endpoints
     }
 
     fn open(&mut self, start: &SinkStart<'_>) -> Result<(), SinkError> {

@@ -190,6 +190,15 @@ impl BigQuerySettings {
         format!("`{}`", self.full_name(table))
     }
 
+    /// Where other servers than Google's are, to be put behind the tables: tables of one name there are others.
+    pub(super) fn endpoints_text(&self) -> String {
+        let endpoints = [&self.rest_endpoint, &self.storage_endpoint];
+        match endpoints.map(|endpoint| endpoint.as_deref().map(without_user)) {
+            [None, None] => String::new(),
+            [rest, storage] => format!(" at {}, {}", rest.unwrap_or("Google"), storage.unwrap_or("Google")),
+        }
+    }
+
     /// The expiry in milliseconds, of whole days.
     pub(crate) fn expiry_ms(&self) -> Option<i64> {
         let day = 86_400;
@@ -198,9 +207,25 @@ impl BigQuerySettings {
     }
 }
 
+/// An address from its host on: what stands before may be a password.
+fn without_user(address: &str) -> &str {
+    let host = address.split_once("://").map_or(address, |(_, host)| host);
+    host.rsplit_once('@').map_or(host, |(_, host)| host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_endpoints_make_another_target_and_tell_no_password() {
+        let sink = |settings| crate::sinks::bigquery::BigQuerySink::new(settings);
+        let settings = BigQuerySettings::new("p", "d");
+        let target = |settings: &BigQuerySettings| crate::sinks::Sink::target(&sink(settings.clone()));
+        assert_eq!(target(&settings), "p.d.events, p.d.ledger_entries");
+        let other = settings.endpoints("http://u:secret@127.0.0.1:1", "http://127.0.0.1:2/");
+        assert_eq!(target(&other), "p.d.events, p.d.ledger_entries at 127.0.0.1:1, 127.0.0.1:2/");
+    }
 
     #[test]
     fn names_that_could_leave_their_quotes_are_refused() {
