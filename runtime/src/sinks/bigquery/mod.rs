@@ -85,6 +85,16 @@ impl BigQuerySink {
         Self { connect, tables, endpoints: String::new(), max_request_bytes, open: None }
     }
 
+    /// The schema of the events table and the rows of events, as they are sent: what a bench gives the bare client.
+    #[doc(hidden)]
+    pub fn arrow_of(events: &[Entry]) -> Result<(Vec<u8>, Vec<u8>), String> {
+        let rows = events.iter().enumerate().map(|(at, entry)| rows_of(entry, at));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?.concat();
+        let encoded = encoder::encode(TableKind::Events, &rows.iter().collect::<Vec<_>>())
+            .and_then(|batch| Ok((encoder::ipc_schema(TableKind::Events)?, encoder::ipc_rows(&batch)?)));
+        encoded.map_err(|error| error.to_string())
+    }
+
     /// The lanes as they were, or as they were saved, or new ones.
     fn lanes(&mut self, start: &SinkStart<'_>) -> (Lane, Lane) {
         // What is in memory is never older than what was saved.
