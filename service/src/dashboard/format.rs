@@ -45,14 +45,25 @@ pub(super) fn share(value: f64) -> String {
 
 /// A number of a plot, without needless digits.
 pub(super) fn plain(value: f64) -> String {
-    let text = if value.abs() >= 100.0 { format!("{value:.1}") } else { format!("{value:.3}") };
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
-    let (whole, rest) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
+    let text = fixed(value, if value.abs() >= 100.0 { 1 } else { 3 });
+    if !text.contains('.') {
+        return text;
+    }
+    match text.trim_end_matches('0').trim_end_matches('.') {
+        "-0" => "0".to_owned(),
+        short => short.to_owned(),
+    }
+}
+
+/// A number with so many digits behind the point, and thousands separators before it.
+pub(super) fn fixed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    let (sign, text) = text.strip_prefix('-').map_or(("", &*text), |digits| ("-", digits));
+    let (whole, rest) = text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
     let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
     match rest {
         Some(rest) => format!("{sign}{whole}.{rest}"),
-        None if digits == "0" => whole,
+        None if whole == "0" => whole,
         None => format!("{sign}{whole}"),
     }
 }
@@ -90,9 +101,25 @@ impl Moment {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
 
+    /// The day without its year: `Jan 31`.
+    pub(super) fn day(&self) -> String {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let month = usize::try_from(self.month - 1).ok().and_then(|month| MONTHS.get(month));
+        format!("{} {}", month.unwrap_or(&"?"), self.day)
+    }
+
+    pub(super) fn is_in_year_of(&self, other: &Self) -> bool {
+        self.year == other.year
+    }
+
     pub(super) fn clock(&self) -> String {
         let Self { seconds, .. } = self;
         format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+    }
+
+    pub(super) fn clock_to_the_millisecond(&self) -> String {
+        format!("{}.{:03}", self.clock(), self.micros / 1_000)
     }
 
     pub(super) fn hour_and_minute(&self) -> String {
@@ -101,7 +128,7 @@ impl Moment {
 
     /// Date and time to the millisecond.
     pub(super) fn full(&self) -> String {
-        format!("{} {}.{:03}", self.date(), self.clock(), self.micros / 1_000)
+        format!("{} {}", self.date(), self.clock_to_the_millisecond())
     }
 
     /// The form of `<time datetime>`, to the microsecond.
@@ -236,6 +263,7 @@ mod tests {
         let shown: Vec<_> = shown.into_iter().map(duration).collect();
         assert_eq!(shown, ["7 ns", "1.50 µs", "12.3 ms", "123 ms", "2.00 s", "1 min 15 s", "3 h 0 min"]);
         assert_eq!([plain(1_234.56), plain(0.5), plain(-2.0), plain(0.0)], ["1,234.6", "0.5", "-2", "0"]);
+        assert_eq!([fixed(1_234.5, 0), fixed(-0.25, 2), fixed(-0.1, 0)], ["1,234", "-0.25", "0"]);
     }
 
     #[test]
@@ -244,6 +272,7 @@ mod tests {
         assert_eq!(Moment::of(-1).iso(), "1969-12-31T23:59:59.999999Z");
         assert_eq!(Moment::of(1_767_225_600_000_000).iso(), "2026-01-01T00:00:00.000000Z");
         assert_eq!(Moment::of(1_709_164_800_123_456).full(), "2024-02-29 00:00:00.123");
+        assert_eq!(Moment::of(1_709_164_800_123_456).day(), "Feb 29");
     }
 
     #[test]

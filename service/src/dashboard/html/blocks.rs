@@ -82,7 +82,8 @@ pub(in crate::dashboard) fn cell(frame: &Frame<'_>, value: &Cell) -> Markup {
     }
 }
 
-/// A table in a card. At phone width each row is a card whose cells bring their heads along.
+/// A table in a card. At phone width each row is a card whose cells bring their heads along, those
+/// that are empty aside.
 pub(in crate::dashboard) fn table(frame: &Frame<'_>, content: &Table) -> Markup {
     html! {
         section.card {
@@ -99,11 +100,11 @@ pub(in crate::dashboard) fn table(frame: &Frame<'_>, content: &Table) -> Markup 
                     }
                     tbody { @for row in &content.rows {
                         tr { @for (at, (column, value)) in content.columns.iter().zip(row).enumerate() {
-                            @let class = column.is_numeric.then_some("number");
+                            @let is_blank = matches!(value, Cell::None);
                             @if at == 0 {
-                                th scope="row" class=[class] data-label=(column.title) { (cell(frame, value)) }
+                                th.number[column.is_numeric] scope="row" data-label=(column.title) { (cell(frame, value)) }
                             } @else {
-                                td class=[class] data-label=(column.title) { (cell(frame, value)) }
+                                td.number[column.is_numeric].blank[is_blank] data-label=(column.title) { (cell(frame, value)) }
                             }
                         } }
                     } }
@@ -124,7 +125,11 @@ fn bar_chart(frame: &Frame<'_>, chart: &BarChart) -> Markup {
             h2.caption { (text(&chart.title)) }
             @if chart.bars.is_empty() { p.nothing { (text(&chart.when_empty)) } }
             ul.bars { @for bar in &chart.bars {
-                @let part = if full > 0.0 && bar.length.is_finite() { (bar.length / full).clamp(0.0, 1.0) } else { 0.0 };
+                // What is there at all is at least visible.
+                @let part = match bar.length / full {
+                    part if part > 0.0 && full.is_finite() => part.clamp(0.004, 1.0),
+                    _ => 0.0,
+                };
                 li {
                     span.label { (name(&bar.label)) }
                     span.value { (cell(frame, &bar.value)) }

@@ -1,8 +1,10 @@
 //! From values to HTML. Nothing else makes HTML, and nothing here takes a text for markup.
 
+mod axis;
 mod blocks;
 mod layout;
 mod plot;
+mod time_axis;
 mod time_bars;
 
 use maud::{Markup, html};

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use super::axis::Axis;
 use super::blocks::class;
+use super::time_axis::time_axis;
 use super::{Frame, text, time};
 use crate::dashboard::blocks::{LinePlot, Point, Tone};
 use crate::dashboard::format::{Moment, plain};
@@ -12,8 +14,6 @@ use crate::dashboard::format::{Moment, plain};
 /// The drawing's own units; the style stretches it.
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 300.0;
-/// Lines on the value axis.
-const STEPS: u32 = 4;
 /// Points of a line that are drawn; beyond, each run of points is drawn by its least and greatest.
 const MAX_POINTS: usize = 1_000;
 /// Values in the table, the newest ones.
@@ -22,8 +22,7 @@ const MAX_ROWS: usize = 200;
 struct Axes {
     from_us: i64,
     until_us: i64,
-    low: f64,
-    high: f64,
+    values: Axis,
 }
 
 impl Axes {
@@ -38,8 +37,8 @@ impl Axes {
         let (low, high) = values
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        let (low, high) = rounded(low, high);
-        Some(Self { from_us, until_us: until_us.max(from_us.saturating_add(1)), low, high })
+        let until_us = until_us.max(from_us.saturating_add(1));
+        Some(Self { from_us, until_us, values: Axis::of(low, high) })
     }
 
     fn x(&self, at_us: i64) -> f64 {
@@ -49,21 +48,8 @@ impl Axes {
     }
 
     fn y(&self, value: f64) -> f64 {
-        (self.high - value) / (self.high - self.low) * HEIGHT
+        self.values.from_top(value) * HEIGHT
     }
-}
-
-/// Bounds between which four equal steps have few digits.
-fn rounded(low: f64, high: f64) -> (f64, f64) {
-    let span = if high > low { high - low } else { low.abs().max(1.0) };
-    let (low, high) = if high > low { (low, high) } else { (low - span / 2.0, high + span / 2.0) };
-    let raw = (high - low) * 1.05 / f64::from(STEPS);
-    let power = 10_f64.powf(raw.log10().floor());
-    let mut nice = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0].into_iter().map(|step| step * power);
-    let fits = |step: &f64| (low / step).floor() * step + step * f64::from(STEPS) >= high;
-    let step = nice.find(|step| *step >= raw && fits(step)).unwrap_or(power * 100.0);
-    let low = (low / step).floor() * step;
-    (low, low + step * f64::from(STEPS))
 }
 
 /// At most so many points, extremes kept.
@@ -103,8 +89,8 @@ fn corridors(plot: &LinePlot, axes: &Axes) -> Vec<(f64, f64, f64, f64)> {
     let boxes = plot.corridors.iter().zip(ends).map(|(corridor, end)| {
         let x = axes.x(corridor.from_us.unwrap_or(axes.from_us));
         let right = axes.x(end.unwrap_or(axes.until_us));
-        let top = axes.y(corridor.high.unwrap_or(axes.high)).clamp(0.0, HEIGHT);
-        let bottom = axes.y(corridor.low.unwrap_or(axes.low)).clamp(0.0, HEIGHT);
+        let top = axes.y(corridor.high.unwrap_or(axes.values.high())).clamp(0.0, HEIGHT);
+        let bottom = axes.y(corridor.low.unwrap_or(axes.values.low())).clamp(0.0, HEIGHT);
         (x, top, (right - x).max(0.0), (bottom - top).max(0.0))
     });
     boxes.collect()
@@ -129,28 +115,12 @@ fn exact(point: &Point) -> String {
     point.exact.clone().unwrap_or_else(|| plain(point.value))
 }
 
-/// As fine as the axis is short; the date where it is another than at the beginning.
-fn axis_label(at_us: i64, axes: &Axes) -> String {
-    let (moment, first) = (Moment::of(at_us), Moment::of(axes.from_us));
-    let clock = match axes.until_us.saturating_sub(axes.from_us) {
-        ..600_000_000 => moment.clock(),
-        600_000_000..172_800_000_000 => moment.hour_and_minute(),
-        _ => return moment.date(),
-    };
-    if at_us > axes.from_us && moment.date() == first.date() {
-        clock
-    } else {
-        format!("{} {clock}", moment.date())
-    }
-}
-
 pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
     let Some(axes) = Axes::of(plot) else {
         return html! {
             section.card.chart { h2.caption { (text(&plot.title)) } p.nothing { "No values in this window." } }
         };
     };
-    let step = (axes.high - axes.low) / f64::from(STEPS);
     let mut rows: Vec<(&str, &Point)> = Vec::new();
     for series in &plot.series {
         rows.extend(series.points.iter().map(|point| (series.name.as_str(), point)));
@@ -173,14 +143,14 @@ pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
             }
             div.plot {
                 div.y-axis aria-hidden="true" {
-                    @for at in 0..=STEPS { span { (plain(axes.high - step * f64::from(at))) } }
+                    @for line in axes.values.lines() { span { (axes.values.label(line)) } }
                 }
                 svg viewBox="0 0 1000 300" preserveAspectRatio="none" role="img" aria-label=(says(plot)) {
                     @for (x, y, width, height) in corridors(plot, &axes) {
                         rect.corridor x=(format!("{x:.1}")) y=(format!("{y:.1}")) width=(format!("{width:.1}")) height=(format!("{height:.1}")) {}
                     }
-                    @for at in 0..=STEPS {
-                        @let y = HEIGHT * f64::from(at) / f64::from(STEPS);
+                    @for line in axes.values.lines() {
+                        @let y = format!("{:.1}", axes.y(line));
                         line.grid x1="0" y1=(y) x2="1000" y2=(y) {}
                     }
                     @for threshold in &plot.thresholds {
@@ -198,11 +168,7 @@ pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
                         }
                     }
                 }
-                div.x-axis aria-hidden="true" {
-                    span { (axis_label(axes.from_us, &axes)) }
-                    span { (axis_label(axes.from_us + (axes.until_us - axes.from_us) / 2, &axes)) }
-                    span { (axis_label(axes.until_us, &axes)) }
-                }
+                (time_axis(axes.from_us, axes.until_us, 4))
             }
             details {
                 summary { "The same as a table" }
@@ -225,15 +191,6 @@ pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn axes_hold_all_values_in_four_round_steps() {
-        for (low, high) in [(0.0, 1.0), (-3.2, 17.9), (99.5, 100.5), (7.0, 7.0), (0.0, 0.0), (1e6, 3e6)] {
-            let (bottom, top) = rounded(low, high);
-            assert!(bottom <= low && high <= top, "{low}..{high} in {bottom}..{top}");
-            assert!(top - bottom <= ((high - low) * 4.0).max(low.abs().max(1.0) * 4.0), "{bottom}..{top}");
-        }
-    }
 
     #[test]
     fn thinning_keeps_the_extremes() {

@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::axis::Axis;
+use super::time_axis::time_axis;
 use super::{Frame, text, time};
 use crate::dashboard::blocks::{TimeBar, TimeBars};
 use crate::dashboard::format::{Moment, count};
@@ -13,6 +15,11 @@ const DAY_US: i64 = 86_400_000_000;
 fn label(at_us: i64, step_us: i64) -> String {
     let moment = Moment::of(at_us);
     if step_us >= DAY_US { moment.date() } else { format!("{} {}", moment.date(), moment.hour_and_minute()) }
+}
+
+/// How many texts the axis has behind its first: each at the beginning of a bar.
+fn intervals(bars: i64) -> u8 {
+    [4, 6, 5, 7, 3, 2].into_iter().find(|intervals| bars % i64::from(*intervals) == 0).unwrap_or(1)
 }
 
 pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
@@ -34,10 +41,11 @@ pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
         label(chart.until_us, step),
         count(most),
     );
+    let axis = Axis::of_counts(most);
     // A thousand high; what is there at all is at least visible.
     let height = |value: u64| match value {
         0 => 0,
-        value => (u128::from(value) * 1_000 / u128::from(most.max(1))).max(12) as u64,
+        value => ((value as f64 / axis.high() * 1_000.0) as u64).clamp(12, 1_000),
     };
     html! {
         section.card.chart {
@@ -52,10 +60,12 @@ pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
                 p.nothing { "No " (text(&chart.noun)) " in this window." }
             } @else {
                 div.plot {
-                    div.y-axis aria-hidden="true" { span { (count(most)) } span { "0" } }
+                    div.y-axis aria-hidden="true" { @for line in axis.lines() { span { (axis.label(line)) } } }
                     svg viewBox={ "0 0 " (bars * 10) " 1000" } preserveAspectRatio="none" role="img" aria-label=(says) {
-                        line.grid x1="0" y1="0" x2=(bars * 10) y2="0" {}
-                        line.grid x1="0" y1="500" x2=(bars * 10) y2="500" {}
+                        @for line in axis.lines() {
+                            @let y = format!("{:.1}", axis.from_top(line) * 1_000.0);
+                            line.grid x1="0" y1=(y) x2=(bars * 10) y2=(y) {}
+                        }
                         @for bar in &shown {
                             @let x = bar.at_us.saturating_sub(from_us).div_euclid(step) * 10 + 1;
                             @let (all, bad) = (height(bar.count), height(bar.bad).min(height(bar.count)));
@@ -66,10 +76,7 @@ pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
                             }
                         }
                     }
-                    div.x-axis aria-hidden="true" {
-                        span { (label(from_us, step)) }
-                        span { (label(chart.until_us, step)) }
-                    }
+                    (time_axis(from_us, chart.until_us, intervals(bars)))
                 }
                 details {
                     summary { "The same as a table" }
@@ -91,5 +98,17 @@ pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_the_axis_are_at_the_beginnings_of_bars() {
+        // An hour by five minutes, a day and a week by hours, a month by days, a year.
+        assert_eq!([12, 24, 168, 30, 366, 14, 1].map(intervals), [4, 4, 4, 6, 6, 7, 1]);
+        assert!((1..=MAX_BARS).all(|bars| bars % i64::from(intervals(bars)) == 0));
     }
 }
