@@ -68,6 +68,22 @@ pub(super) fn fixed(value: f64, digits: usize) -> String {
     }
 }
 
+/// How often something happens in a second.
+pub(super) fn per_second(rate: f64) -> String {
+    let digits = match rate {
+        ..=0.0 => 0,
+        ..1.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{} / s", fixed(rate, digits))
+}
+
+/// A count with its noun: `1 event`, `2 events`.
+pub(super) fn counted(value: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(value), if value == 1 { one } else { many })
+}
+
 /// A moment, taken apart, in UTC.
 pub(super) struct Moment {
     year: i64,
@@ -264,6 +280,10 @@ mod tests {
         assert_eq!(shown, ["7 ns", "1.50 µs", "12.3 ms", "123 ms", "2.00 s", "1 min 15 s", "3 h 0 min"]);
         assert_eq!([plain(1_234.56), plain(0.5), plain(-2.0), plain(0.0)], ["1,234.6", "0.5", "-2", "0"]);
         assert_eq!([fixed(1_234.5, 0), fixed(-0.25, 2), fixed(-0.1, 0)], ["1,234", "-0.25", "0"]);
+        assert_eq!(
+            [per_second(0.0), per_second(0.031), per_second(4.26), per_second(1_234.5)],
+            ["0 / s", "0.03 / s", "4.3 / s", "1,234 / s"]
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use maud::Markup;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Filters, Rows, audited};
+use super::desk::Desk;
 use super::error::DashboardError;
 use super::html::{self, Nav, Page};
 use super::listed::{self, Caller, Listed};
@@ -216,14 +217,25 @@ async fn api_trace(State(inner): Shared, viewer: Viewer, Path(params): Params) -
     Ok(Json(read_trace(&inner, &viewer, &params).await?))
 }
 
-async fn read_coverage(inner: &Arc<Inner>, viewer: &Viewer) -> Result<Coverage, DashboardError> {
+/// Reads what a view is made from at the desk of the viewer's scope, and records the reading.
+async fn read_at_desk<T: Send + 'static>(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    view: &str,
+    read: impl FnOnce(&Desk) -> Result<T, DashboardError> + Send + 'static,
+    rows: impl FnOnce(&T) -> u64,
+) -> Result<T, DashboardError> {
     let reading = async {
         let desk = viewer.desk(inner);
-        let read = inner.desks.read_models(&desk, |desk| Coverage::read(&desk.models, now_us()));
-        let answer = read.await?;
-        Ok(Rows { rows: answer.events_read, answer })
+        let answer = inner.desks.read_models(&desk, read).await?;
+        Ok(Rows { rows: rows(&answer), answer })
     };
-    Ok(audited(&viewer.ctx, "coverage", viewer.scope(), &Filters::default(), reading).await?.answer)
+    Ok(audited(&viewer.ctx, view, viewer.scope(), &Filters::default(), reading).await?.answer)
+}
+
+async fn read_coverage(inner: &Arc<Inner>, viewer: &Viewer) -> Result<Coverage, DashboardError> {
+    let read = |desk: &Desk| Coverage::read(&desk.models, now_us());
+    read_at_desk(inner, viewer, "coverage", read, |coverage| coverage.events_read).await
 }
 
 async fn coverage(State(inner): Shared, viewer: Viewer) -> Answer<Response> {
@@ -236,13 +248,8 @@ async fn api_coverage(State(inner): Shared, viewer: Viewer) -> Answer<Json<Cover
 }
 
 async fn read_health(inner: &Arc<Inner>, viewer: &Viewer) -> Result<Health, DashboardError> {
-    let reading = async {
-        let desk = viewer.desk(inner);
-        let read = inner.desks.read_models(&desk, |desk| Health::read(desk, now_us()));
-        let answer = read.await?;
-        Ok(Rows { rows: answer.events_read, answer })
-    };
-    Ok(audited(&viewer.ctx, "health", viewer.scope(), &Filters::default(), reading).await?.answer)
+    let read = |desk: &Desk| Health::read(desk, now_us());
+    read_at_desk(inner, viewer, "health", read, |health| health.events_read).await
 }
 
 async fn health(State(inner): Shared, viewer: Viewer) -> Answer<Response> {
@@ -363,12 +370,16 @@ async fn operator(State(inner): Shared, viewer: Viewer, Query(query): Query<Scop
         return see_other(&inner.site.href(&format!("/operator/scopes/{tenant}/{env}")));
     }
     let operator = inner.operator(&viewer.ctx, "lists the scopes")?;
+    let set = inner.set.clone();
     let reading = async {
-        let scopes = inner.desks.query(move || Ok(operator.scopes())).await?;
-        Ok(Rows {
-            rows: scopes.scopes.len() as u64,
-            answer: ScopeList { scopes: scopes.scopes, unread: scopes.unread },
-        })
+        let read = inner.desks.query(move || Ok((operator.scopes(), set.states().ledgers)));
+        let (scopes, ledgers) = read.await?;
+        let sinks = ledgers.into_iter().flat_map(|ledger| {
+            let of_ledger = move |status| (ledger.ledger_id, status);
+            ledger.sinks.into_iter().map(of_ledger)
+        });
+        let answer = ScopeList { scopes: scopes.scopes, sinks: sinks.collect(), unread: scopes.unread };
+        Ok(Rows { rows: answer.scopes.len() as u64, answer })
     };
     let list = audited(&viewer.ctx, "scopes", viewer.ctx.scope(), &Filters::default(), reading).await?.answer;
     Ok(shown(operator_page(&viewer.frame(&inner, now_us()), &list)))

@@ -13,5 +13,6 @@ mod paging;
 mod panels;
 mod patience;
 mod session;
+mod sinks;
 mod stage;
 mod watch;

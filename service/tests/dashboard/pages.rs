@@ -1,7 +1,5 @@
 //! What the pages and their JSON say of a seeded set of two ledgers.
 
-use dataset_events::sinks::memory::MemorySink;
-use dataset_events::sinks::{Ack, Entry, Sink, SinkError, SinkSpec};
 use serde_json::Value;
 
 use crate::stage::{BASE, Stage, hrefs, texts};
@@ -187,49 +185,4 @@ async fn a_ledger_that_cannot_be_read_is_named_without_its_files() {
     assert!(!page.contains(stage.root.path().to_str().unwrap()), "no path of the machine");
     let json = stage.json("acme", "/api/health").await;
     assert_eq!(json["unread"], serde_json::json!([{"ledger_id": id}]));
-}
-
-/// Refuses everything, in words that no tenant may read.
-struct Broken;
-
-impl Sink for Broken {
-    fn kind(&self) -> &'static str {
-        "broken"
-    }
-
-    fn target(&self) -> String {
-        "bucket of globex".into()
-    }
-
-    fn append(&mut self, _batch: &[Entry]) -> Result<Ack, SinkError> {
-        Err(SinkError::fatal("append an event of globex", "refused"))
-    }
-}
-
-#[tokio::test]
-async fn health_shows_sinks_without_what_is_of_other_tenants() {
-    let stage = Stage::new().await;
-    let sinks = stage.orders.sinks();
-    let archive = SinkSpec::new("archive", Box::new(MemorySink::new())).unwrap();
-    sinks.add(archive.required(true)).unwrap();
-    sinks.add(SinkSpec::new("search", Box::new(Broken)).unwrap()).unwrap();
-    stage.seed("acme");
-    let rows = loop {
-        let json = stage.json("acme", "/api/health").await;
-        let rows = json["sinks"].as_array().unwrap().clone();
-        if rows[0]["last_write_us"].is_i64() && rows[1]["state"] == "stopped" {
-            break rows;
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_eq!((&rows[0]["name"], &rows[0]["kind"]), (&"archive".into(), &"memory".into()));
-    assert_eq!((&rows[0]["state"], &rows[0]["required"]), (&"running".into(), &true.into()));
-    assert_eq!((&rows[1]["name"], &rows[1]["last_write_us"]), (&"search".into(), &Value::Null));
-    assert!(rows[1]["lag_seconds"].as_f64().unwrap() >= 0.0);
-    let page = stage.page("acme", "/health").await;
-    let shown = texts(&page, "th, td");
-    for text in ["archive", "search", "running", "stopped"] {
-        assert!(shown.iter().any(|cell| cell == text), "{text} in {shown:?}");
-    }
-    assert!(!page.contains("globex") && !format!("{rows:?}").contains("globex"));
 }

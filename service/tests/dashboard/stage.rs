@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use dataset_events::{Code, DatasetEvent, Env, Ledger, LedgerSet, RequestContext, TenantId, TraceParent};
+use dataset_events::{
+    Code, DatasetEvent, Env, Ledger, LedgerSet, LedgerSetOptions, RequestContext, TenantId, TraceParent,
+};
 use dataset_events_service::dashboard::{Dashboard, DashboardBuilder};
 use dataset_events_service::{Admission, AuthError, Authenticate, BoxFuture, Credentials, Identity};
 use reqwest::redirect::Policy;
@@ -57,11 +59,19 @@ impl Stage {
         Self::with(|builder| builder).await
     }
 
-    /// A service whose dashboard is nested two levels deep.
     pub(crate) async fn with(configure: impl FnOnce(DashboardBuilder) -> DashboardBuilder) -> Self {
+        Self::over(|options| options, configure).await
+    }
+
+    /// A service whose dashboard is nested two levels deep, over more than its own ledgers.
+    pub(crate) async fn over(
+        more: impl FnOnce(LedgerSetOptions) -> LedgerSetOptions,
+        configure: impl FnOnce(DashboardBuilder) -> DashboardBuilder,
+    ) -> Self {
         let root = tempfile::tempdir().unwrap();
         let (orders, payments) = (open(&root, "orders"), open(&root, "payments"));
-        let set = LedgerSet::options().ledger(&orders).ledger(&payments).root(root.path()).open();
+        let set = LedgerSet::options().ledger(&orders).ledger(&payments).root(root.path());
+        let set = more(set).open();
         let dashboard = configure(Dashboard::builder(set).base_path(BASE)).build().unwrap();
         let expired = Expiring::default();
         let admission =

@@ -4,6 +4,7 @@ use dataset_events::{Ledger, RequestContext};
 use serde_json::json;
 
 use crate::browser::{Browser, View};
+use crate::sinks;
 use crate::stage::{ENV, Stage, with_stage};
 
 const MARKUP: &str = "<script>window.ran=1</script><img src=x onerror=window.ran=1><b class=made>bold</b>";
@@ -130,6 +131,28 @@ async fn hostile_names_are_texts_on_every_page() {
         assert!(found.is_empty(), "{}", found.join("\n"));
         shown_as_they_are(stage, browser).await;
         tokio::task::spawn_blocking(move || other.close()).await.expect("not cancelled").expect("close");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_words_of_a_sink_are_texts_for_the_operator() {
+    with_stage(async |stage, browser| {
+        let text = format!(" {MARKUP} {ATTRIBUTE} {CLOSING} {DIRECTION} {}", "W".repeat(300));
+        sinks::add_to(stage.world.gateway.ledger(), &text).await;
+        stage.sign_in_operator(browser).await;
+        let mut found = Vec::new();
+        for view in [View::Light, View::Phone] {
+            browser.view(view).await;
+            browser.open(&format!("{}/operator", stage.operators)).await;
+            found.extend(harm(browser, view, "/operator").await);
+            browser.screenshot(&format!("hostile-operator-{}", view.name())).await;
+            let shown = browser.texts("table.sinks").await.join(" ");
+            for text in [MARKUP, CLOSING, "\u{27e8}U+202E\u{27e9}gpj.exe"] {
+                assert!(shown.matches(text).count() >= 3, "{text} in {shown}");
+            }
+        }
+        assert!(found.is_empty(), "{}", found.join("\n"));
     })
     .await;
 }

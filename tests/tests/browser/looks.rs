@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::axe;
 use crate::browser::{Browser, View};
+use crate::sinks;
 use crate::stage::{Stage, TENANT, with_stage};
 
 const VERIFIED_WITHIN: Duration = Duration::from_secs(180);
@@ -149,15 +150,27 @@ async fn pages_without_events_say_so() {
 async fn what_the_operator_sees_and_what_takes_long_is_sound_too() {
     with_stage(async |stage, browser| {
         let mut findings = Findings::default();
-        for view in [View::Light, View::PhoneDark] {
+        let operators = &stage.operators;
+        stage.sign_in_operator(browser).await;
+        browser.open(&format!("{operators}/operator")).await;
+        let says = browser.texts(".nothing").await;
+        assert!(says.iter().any(|text| text.contains("to no sink")), "{says:?}");
+        sinks::add_to(stage.world.gateway.ledger(), "").await;
+        for view in [View::Light, View::Dark, View::PhoneDark] {
             browser.view(view).await;
             stage.sign_in_operator(browser).await;
-            let operators = &stage.operators;
             findings.page(browser, view, "operator", 200, &format!("{operators}/operator")).await;
+            let names = browser.texts("table.sinks tbody th").await;
+            let names: Vec<_> = names.iter().filter_map(|name| name.split_whitespace().next()).collect();
+            assert_eq!(names, ["archive", "warehouse", "search", "partner"]);
+            let remarks = browser.texts("table.sinks .remarks").await.join(" ");
+            assert!(remarks.contains("503") && remarks.contains("permission denied"), "{remarks}");
             let visited = format!("{operators}/operator/scopes/{TENANT}/prod");
             findings.page(browser, view, "operator-visiting", 200, &visited).await;
             let system = format!("{operators}/operator/scopes/$system/$system/events");
             findings.page(browser, view, "operator-system", 200, &system).await;
+            let health = format!("{operators}/operator/scopes/{TENANT}/prod/health");
+            findings.page(browser, view, "health-sinks", 200, &health).await;
             browser.set_session(&stage.slow, &stage.token(TENANT, "ada")).await;
             findings.page(browser, view, "still-reading", 503, &format!("{}/panels/slow", stage.slow)).await;
         }

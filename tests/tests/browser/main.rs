@@ -14,5 +14,6 @@ mod lists;
 mod live;
 mod looks;
 mod session;
+mod sinks;
 mod stage;
 mod workload;

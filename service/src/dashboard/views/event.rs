@@ -209,11 +209,11 @@ fn chain(frame: &Frame<'_>, view: &EventView) -> Facts {
         ("Hash", name(&view.hash.to_string())),
         ("Previous hash", name(&event.prev.to_string())),
         (
-            "Event before",
+            "Previous event",
             html! { (link(chain.previous, &before, "nothing: the stream begins here")) (holds(chain.follows_previous)) },
         ),
         (
-            "Event behind",
+            "Next event",
             html! { (link(chain.next, &behind, "nothing yet: this is the newest")) (holds(chain.next_follows)) },
         ),
     ];

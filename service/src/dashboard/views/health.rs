@@ -4,11 +4,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataset_events::read_models::LedgerHead;
-use dataset_events::sinks::SinkStatus;
 use dataset_events::{EventPlace, LedgerId, LedgerState, LedgerStates, LedgerStatus, Unread};
 use maud::{Markup, html};
 use serde::Serialize;
 
+use super::sinks::{SinkRow, sinks_table, sinks_tile};
 use super::{Heading, unread_json};
 use crate::dashboard::blocks::{Block, Cell, Table, Tile, Tone};
 use crate::dashboard::desk::{Desk, Desks};
@@ -79,44 +79,6 @@ struct LedgerRow {
     head: Option<Head>,
     /// For the own ledger: whether the index is in order, and how many bytes it is behind.
     index: Option<IndexRow>,
-}
-
-/// How a sink fares. Targets, errors and counts are of all tenants, and for the operator alone.
-#[derive(Debug, Serialize)]
-struct SinkRow {
-    ledger_id: LedgerId,
-    name: String,
-    kind: &'static str,
-    required: bool,
-    /// `starting`, `running`, `waiting`, `hanging`, `paused`, `stopped` or `closed`.
-    state: &'static str,
-    /// The age of the oldest line that it has not acknowledged; 0 when there is none.
-    lag_seconds: f64,
-    last_write_us: Option<i64>,
-}
-
-impl SinkRow {
-    fn new(ledger_id: LedgerId, status: &SinkStatus) -> Self {
-        Self {
-            ledger_id,
-            name: status.name.clone(),
-            kind: status.kind,
-            required: status.required,
-            state: status.state.as_str(),
-            lag_seconds: status.lag_seconds,
-            last_write_us: status.last_write_us,
-        }
-    }
-
-    fn state_cell(&self) -> Cell {
-        let tone = match self.state {
-            "running" => Tone::Good,
-            "starting" | "waiting" | "paused" => Tone::Warning,
-            "closed" => Tone::Neutral,
-            _ => Tone::Bad,
-        };
-        Cell::status(tone, self.state)
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -191,7 +153,7 @@ impl Health {
                 events_read: folded.snapshot().events,
                 ledgers: ledgers.iter().map(row).collect(),
                 unread,
-                sinks: ledgers.iter().flat_map(sinks_of).collect(),
+                sinks: ledgers.iter().flat_map(SinkRow::of).collect(),
                 verification,
             }
         })?)
@@ -208,7 +170,7 @@ impl Health {
                 0 => unread.note("all ledgers were read").tone(Tone::Good),
                 _ => unread.note("answers lack their events").tone(Tone::Bad),
             },
-            self.sinks_tile(),
+            sinks_tile(&self.sinks),
         ]);
         let columns = ["Ledger", "Status", "Service", "Events", "Newest (UTC)", "Index"];
         let mut ledgers = Table::new("Ledgers of the set", &columns).when_empty(
@@ -216,9 +178,9 @@ impl Health {
         );
         for ledger in &self.ledgers {
             let status = match ledger.status {
-                "own" => Cell::status(Tone::Good, "written by this process"),
-                "live" => Cell::status(Tone::Good, "written by another process"),
-                "restored" => Cell::status(Tone::Neutral, "read from a replica"),
+                "own" => Cell::status(Tone::Good, "open here"),
+                "live" => Cell::status(Tone::Good, "open elsewhere"),
+                "restored" => Cell::status(Tone::Neutral, "restored from a replica"),
                 _ => Cell::status(Tone::Neutral, "closed"),
             };
             let index = match &ledger.index {
@@ -242,45 +204,10 @@ impl Health {
         }
         let mut blocks = vec![tiles, ledgers.into()];
         if !self.sinks.is_empty() {
-            blocks.push(self.sinks_table().into());
+            blocks.push(sinks_table(&self.sinks).into());
         }
         blocks
     }
-
-    fn sinks_tile(&self) -> Tile {
-        let tile = Tile::new("Sinks", Cell::count(self.sinks.len() as u64));
-        let troubled = self.sinks.iter().filter(|sink| sink.state != "running").count();
-        match (self.sinks.len(), troubled) {
-            (0, _) => tile.note("this process forwards to none"),
-            (_, 0) => tile.note("all of them run").tone(Tone::Good),
-            (_, troubled) => tile.note(format!("{troubled} not running")).tone(Tone::Warning),
-        }
-    }
-
-    fn sinks_table(&self) -> Table {
-        let columns = ["Sink", "Kind", "Ledger", "State", "Required", "Behind", "Last write (UTC)"];
-        let mut table = Table::new("Sinks of this process", &columns);
-        for sink in &self.sinks {
-            let behind = match sink.lag_seconds {
-                0.0 => Cell::status(Tone::Good, "up to date"),
-                seconds => Cell::text(format!("{seconds:.1} s")),
-            };
-            table.push([
-                Cell::name(sink.name.clone()),
-                Cell::name(sink.kind),
-                Cell::name(sink.ledger_id.to_string()),
-                sink.state_cell(),
-                Cell::text(if sink.required { "yes" } else { "no" }),
-                behind,
-                Cell::or_none(sink.last_write_us, Cell::time),
-            ]);
-        }
-        table
-    }
-}
-
-fn sinks_of(state: &LedgerState) -> impl Iterator<Item = SinkRow> {
-    state.sinks.iter().map(|status| SinkRow::new(state.ledger_id, status))
 }
 
 /// Begins to verify the scope's streams, unless that is under way or has just ended.

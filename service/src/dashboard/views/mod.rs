@@ -7,6 +7,7 @@ mod health;
 mod operator;
 mod overview;
 mod session_pages;
+mod sinks;
 mod trace;
 
 use dataset_events::{Scope, Unread};

@@ -1,14 +1,18 @@
-//! The operator's page: all scopes.
+//! The operator's page: all scopes, and the sinks of this process.
 
-use dataset_events::{Scope, Unread};
+use dataset_events::sinks::SinkStatus;
+use dataset_events::{LedgerId, Scope, Unread};
 use maud::{Markup, html};
 
+use super::sinks::operators_sinks;
 use crate::dashboard::format::count;
 use crate::dashboard::html::{Frame, Nav, Page, name, page};
 
-/// The scopes of the set.
+/// The scopes of the set, and how its own ledgers are forwarded.
 pub(in crate::dashboard) struct ScopeList {
     pub(in crate::dashboard) scopes: Vec<(Scope, u64)>,
+    /// The sinks of this process, each with its ledger.
+    pub(in crate::dashboard) sinks: Vec<(LedgerId, SinkStatus)>,
     pub(in crate::dashboard) unread: Vec<Unread>,
 }
 
@@ -38,6 +42,7 @@ pub(in crate::dashboard) fn operator_page(frame: &Frame<'_>, list: &ScopeList) -
                 }
             }
         }
+        (operators_sinks(frame, &list.sinks))
     };
     page(
         frame,

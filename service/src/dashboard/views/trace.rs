@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Heading, unread_json};
 use crate::dashboard::blocks::{Block, Cell, Tile, Tone};
 use crate::dashboard::error::DashboardError;
-use crate::dashboard::format::{duration, visible};
+use crate::dashboard::format::{counted, duration, visible};
 use crate::dashboard::html::{Frame, Nav, Page, blocks, cell, name, page, text};
 
 /// Events of a trace that are shown.
@@ -145,7 +145,8 @@ fn waterfall(frame: &Frame<'_>, view: &TraceView) -> Markup {
                         td data-label="Outcome" {
                             span {
                                 (cell(frame, &Cell::outcome(span.outcome)))
-                                @if let Some(code) = &span.code { " " (name(code)) }
+                                // The code of a call that was dropped is its outcome.
+                                @if let Some(code) = span.code.as_ref().filter(|code| *code != span.outcome.as_str()) { " " (name(code)) }
                             }
                         }
                         td.number data-label="Duration" { (duration(span.duration_ns)) }
@@ -170,12 +171,13 @@ pub(in crate::dashboard) fn trace_page(frame: &Frame<'_>, view: &TraceView) -> M
     let failures = Tile::new("Failures", Cell::count(view.failures));
     let failures = match view.failures {
         0 => failures.note("every call returned its value").tone(Tone::Good),
+        1 => failures.note("call did not return its value").tone(Tone::Bad),
         _ => failures.note("calls did not return their value").tone(Tone::Bad),
     };
     let mut shown = vec![Block::tiles([
         Tile::new("Duration", Cell::duration_ns(view.duration_ns)).note("from first beginning to last end"),
         Tile::new("Calls", Cell::count(view.spans.len() as u64))
-            .note(format!("in {} services", view.services.len())),
+            .note(format!("in {}", counted(view.services.len() as u64, "service", "services"))),
         failures,
         Tile::new("Began", Cell::time(view.started_at_us)).note("UTC"),
     ])];
