@@ -19,6 +19,7 @@ mod models;
 mod panels;
 mod privacy;
 mod script;
+mod sinks;
 mod strategy_lock;
 mod temperature;
 mod vector;

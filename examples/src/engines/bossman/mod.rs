@@ -37,7 +37,7 @@ pub use error::BossmanError;
 pub use model::{
     Activities, Condition, EventEntry, EventFilter, EventPage, Freshness, LATEST_FAILURES, LedgerHead,
     LedgerRow, LedgersView, MAX_PAGE, MAX_TRACE_DEPTH, MAX_TRACE_EVENTS, Month, Overview, PageRequest, Shown,
-    Trace, TraceNode, UnreadLedger,
+    SinkRow, Trace, TraceNode, UnreadLedger,
 };
 use shown::name;
 
@@ -271,7 +271,7 @@ impl Bossman {
     }
 
     /// The ledgers that hold the scope's events, the newest `limit` (1 to [`MAX_PAGE`]): how they are, how far
-    /// each was read, what each lost.
+    /// each was read, what each lost. Beside them the sinks that this process forwards to.
     ///
     /// It is shown also by a dashboard that refuses parts: it says which ledger cannot be read.
     ///
@@ -299,7 +299,8 @@ impl Bossman {
                 let total = ledgers.len() as u64;
                 // Ids of ledgers are in the order of their making.
                 ledgers.drain(..ledgers.len().saturating_sub(limit));
-                Ok(bossman.shown(&scope, folded, now_us(), LedgersView { total, ledgers, unreadable }))
+                let view = LedgersView { total, ledgers, unreadable, sinks: bossman.sinks() };
+                Ok(bossman.shown(&scope, folded, now_us(), view))
             })
         });
         let shown = read.await?;

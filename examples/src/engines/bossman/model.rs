@@ -250,7 +250,7 @@ pub struct Activities {
 }
 
 /// The ledgers that hold a scope's events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LedgersView {
     /// How many ledgers hold events of the scope.
     pub total: u64,
@@ -258,6 +258,27 @@ pub struct LedgersView {
     pub ledgers: Vec<LedgerRow>,
     /// What could not be read now and may hold events of the scope; the id where it is known.
     pub unreadable: Vec<Option<LedgerId>>,
+    /// Where this process forwards its own ledger to.
+    pub sinks: Vec<SinkRow>,
+}
+
+/// How a sink fares. Its target, its errors and its counts are of all tenants, and for the operator alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SinkRow {
+    /// The operator's name of it.
+    pub name: String,
+    /// What it is: `firestore`.
+    pub kind: &'static str,
+    /// The ledger that it gets.
+    pub ledger_id: LedgerId,
+    /// `starting`, `running`, `waiting`, `hanging`, `paused`, `stopped` or `closed`.
+    pub state: &'static str,
+    /// Whether retention waits for it.
+    pub required: bool,
+    /// The age of the oldest line that it has not acknowledged; 0 when there is none.
+    pub lag_seconds: f64,
+    /// When it acknowledged last, in microseconds since 1970 (UTC).
+    pub last_write_us: Option<i64>,
 }
 
 /// One ledger of a scope.
@@ -293,6 +314,8 @@ pub enum Condition {
     Live,
     /// Nobody writes it: closed, or left by a process that died.
     Closed,
+    /// It was put together from a replica, and is nowhere else.
+    Restored,
     /// It cannot be read now.
     Unreadable,
 }

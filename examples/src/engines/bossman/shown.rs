@@ -1,10 +1,11 @@
 //! What every view says besides: how far the ledgers were read, and how they are.
 
 use dataset_events::read_models::{Folded, LedgerCursor};
+use dataset_events::sinks::SinkStatus;
 use dataset_events::{LedgerId, LedgerStatus, Scope, Unread, current};
 
 use super::Bossman;
-use super::model::{Condition, Freshness, LedgerHead, LedgerRow, Shown, UnreadLedger};
+use super::model::{Condition, Freshness, LedgerHead, LedgerRow, Shown, SinkRow, UnreadLedger};
 use crate::read_models::Board;
 
 impl Bossman {
@@ -72,6 +73,24 @@ impl Bossman {
         };
         self.heads(folded).into_iter().map(row).collect()
     }
+
+    /// The sinks of this process, by the ledgers that they get.
+    pub(super) fn sinks(&self) -> Vec<SinkRow> {
+        let row = |ledger_id: LedgerId, status: &SinkStatus| SinkRow {
+            name: status.name.clone(),
+            kind: status.kind,
+            ledger_id,
+            state: status.state.as_str(),
+            required: status.required,
+            lag_seconds: status.lag_seconds,
+            last_write_us: status.last_write_us,
+        };
+        let ledgers = self.set.states().ledgers;
+        ledgers
+            .iter()
+            .flat_map(|ledger| ledger.sinks.iter().map(|status| row(ledger.ledger_id, status)))
+            .collect()
+    }
 }
 
 /// `None` for a directory whose ledger is read from another one.
@@ -80,6 +99,7 @@ fn condition(status: &LedgerStatus) -> Option<Condition> {
         LedgerStatus::Own => Some(Condition::Own),
         LedgerStatus::Live => Some(Condition::Live),
         LedgerStatus::Closed => Some(Condition::Closed),
+        LedgerStatus::Restored => Some(Condition::Restored),
         LedgerStatus::Duplicate => None,
         _ => Some(Condition::Unreadable),
     }
@@ -89,5 +109,25 @@ fn condition(status: &LedgerStatus) -> Option<Condition> {
 pub(super) fn name(freshness: &Freshness) {
     for head in &freshness.ledgers {
         current().source_ref("ledger", head.ledger_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_of_a_ledger_has_its_word() {
+        let word = |status: &LedgerStatus| serde_json::to_value(condition(status)).expect("a word");
+        for (status, expected) in [
+            (LedgerStatus::Own, "own"),
+            (LedgerStatus::Live, "live"),
+            (LedgerStatus::Closed, "closed"),
+            (LedgerStatus::Restored, "restored"),
+            (LedgerStatus::Unreadable { reason: "torn".to_owned() }, "unreadable"),
+        ] {
+            assert_eq!(word(&status), expected, "{status:?}");
+        }
+        assert_eq!(condition(&LedgerStatus::Duplicate), None);
     }
 }
