@@ -4,7 +4,7 @@ use dataset_events_service::dashboard::{
     BarChart, Block, Cell, Panel, PanelError, PanelRequest, Table, Tile, Tone,
 };
 
-use super::{read, window};
+use super::{counted, read, sized, window};
 use crate::read_models::{ChatActivity, MediaActivity, VectorActivity};
 
 /// How many of the latest writes are shown.
@@ -61,9 +61,8 @@ fn chat_blocks(chat: &ChatActivity) -> Vec<Block> {
         Block::heading("Chat"),
         Block::tiles([
             Tile::new("Threads", Cell::count(counts.threads)),
-            Tile::new("Messages", Cell::count(counts.messages))
-                .note(format!("{} bytes", counts.message_bytes)),
-            Tile::new("Images", Cell::count(counts.images)).note(format!("{} bytes", counts.image_bytes)),
+            Tile::new("Messages", Cell::count(counts.messages)).note(sized(counts.message_bytes)),
+            Tile::new("Images", Cell::count(counts.images)).note(sized(counts.image_bytes)),
             Tile::new("Replies", Cell::count(counts.replies))
                 .note(format!("{} abandoned", counts.abandoned_replies)),
             refused(counts.denied, counts.failed),
@@ -83,13 +82,18 @@ fn media_blocks(media: &MediaActivity) -> Vec<Block> {
     vec![
         Block::heading("Media"),
         Block::tiles([
-            Tile::new("Objects", Cell::count(media.objects)).note(format!("{} bytes", media.bytes)),
-            Tile::new("Stored", Cell::count(counts.stored))
-                .note(format!("{} more were there before", counts.stored_again)),
-            Tile::new("Fetched", Cell::count(counts.fetched)).note(format!("{} bytes", counts.fetched_bytes)),
-            Tile::new("Damaged", Cell::count(counts.damaged))
-                .tone(damaged)
-                .note(format!("{} were verified", counts.verified)),
+            Tile::new("Objects", Cell::count(media.objects)).note(sized(media.bytes)),
+            Tile::new("Stored", Cell::count(counts.stored)).note(counted(
+                counts.stored_again,
+                "more was there before",
+                "more were there before",
+            )),
+            Tile::new("Fetched", Cell::count(counts.fetched)).note(sized(counts.fetched_bytes)),
+            Tile::new("Damaged", Cell::count(counts.damaged)).tone(damaged).note(counted(
+                counts.verified,
+                "was verified",
+                "were verified",
+            )),
             refused(counts.denied, counts.failed),
         ]),
         chart.into(),
@@ -101,7 +105,11 @@ fn vector_blocks(vector: &VectorActivity) -> Vec<Block> {
     vec![
         Block::heading("Vectors"),
         Block::tiles([
-            Tile::new("Documents", Cell::count(vector.documents)).note(format!("{} chunks", vector.chunks)),
+            Tile::new("Documents", Cell::count(vector.documents)).note(counted(
+                vector.chunks,
+                "chunk",
+                "chunks",
+            )),
             Tile::new("Ingested", Cell::count(counts.ingested))
                 .note(format!("{} unchanged", counts.unchanged)),
             Tile::new("Removed", Cell::count(counts.removed)),

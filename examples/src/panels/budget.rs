@@ -6,8 +6,8 @@ use dataset_events_service::dashboard::{
     BarChart, Block, Cell, Panel, PanelError, PanelRequest, Table, Tile, Tone,
 };
 
-use super::{drawn, read, window};
-use crate::engines::budget::{Label, Money, month_of};
+use super::{counted, drawn, read, window};
+use crate::engines::budget::{KindTotal, Label, Money, OriginTotal, month_of};
 use crate::read_models::{BudgetView, NameTotal};
 
 /// The budget of this month, and what was spent in the window.
@@ -35,7 +35,10 @@ impl Panel for BudgetPanel {
         }
         let mut blocks = vec![tiles(&view)];
         if view.uncertain > 0 {
-            let text = format!("{} usages were cut off: nobody knows whether they count.", view.uncertain);
+            let text = format!(
+                "{}: nobody knows whether it counts.",
+                counted(view.uncertain, "usage was cut off", "usages were cut off")
+            );
             blocks.push(Block::notice(Tone::Warning, text));
         }
         for (title, names) in
@@ -71,7 +74,7 @@ fn tiles(view: &BudgetView) -> Block {
         }
     };
     let windowed = Tile::new("Spent in the window", shown(view.window.spent));
-    Block::tiles([spent, left, limit, windowed.note(format!("{} entries", view.window.entries))])
+    Block::tiles([spent, left, limit, windowed.note(counted(view.window.entries, "entry", "entries"))])
 }
 
 /// Exact, with the two places that money has at least.
@@ -88,8 +91,11 @@ fn named(name: Option<&Label>) -> String {
 fn chart(title: &str, names: &[NameTotal]) -> BarChart {
     let chart = BarChart::new(format!("{title}, this month")).when_empty("Nothing was spent this month.");
     let mut names: Vec<&NameTotal> = names.iter().collect();
-    // The most first, and what nobody is named for at the end.
-    names.sort_by_key(|row| (row.name.is_none(), Reverse(row.total)));
+    // The most first, equal ones by name, and what nobody is named for behind those.
+    names.sort_by(|left, right| {
+        let key = |row: &NameTotal| (Reverse(row.total), row.name.is_none());
+        key(left).cmp(&key(right)).then_with(|| left.name.cmp(&right.name))
+    });
     names.into_iter().fold(chart, |chart, row| {
         chart.bar(named(row.name.as_ref()), drawn(row.total.amount()), shown(row.total))
     })
@@ -98,7 +104,9 @@ fn chart(title: &str, names: &[NameTotal]) -> BarChart {
 fn kinds(view: &BudgetView) -> Table {
     let table = Table::new("By kind, this month", &["Kind", "Entries", "Spent"]);
     let table = table.when_empty("Nothing was spent this month.");
-    view.kinds.iter().fold(table, |table, kind| {
+    let mut kinds: Vec<&KindTotal> = view.kinds.iter().collect();
+    kinds.sort_by_key(|kind| Reverse(kind.total));
+    kinds.into_iter().fold(table, |table, kind| {
         table.row([Cell::name(kind.kind.as_str()), Cell::count(kind.entries), shown(kind.total)])
     })
 }
@@ -106,7 +114,9 @@ fn kinds(view: &BudgetView) -> Table {
 fn origins(view: &BudgetView) -> Table {
     let columns = ["Provider", "Model", "Tool", "Entries", "Spent"];
     let table = Table::new("By provider, model and tool, in the window", &columns);
-    view.window.origins.iter().fold(table, |table, paid| {
+    let mut origins: Vec<&OriginTotal> = view.window.origins.iter().collect();
+    origins.sort_by_key(|paid| Reverse(paid.total));
+    origins.into_iter().fold(table, |table, paid| {
         let origin = &paid.origin;
         table.row([
             Cell::name(named(origin.provider.as_ref())),
@@ -124,4 +134,30 @@ fn months(view: &BudgetView) -> Table {
     view.months.iter().rev().fold(table, |table, month| {
         table.row([Cell::text(&month.month), Cell::count(month.entries), shown(month.total)])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_in_the_order_of_their_amounts_and_equal_ones_by_name() {
+        let row = |name: Option<&str>, total: &str| NameTotal {
+            name: name.map(|name| name.parse().expect("a label")),
+            total: Money::new(total.parse().expect("a decimal")).expect("money"),
+            entries: 1,
+        };
+        let rows = [
+            row(None, "7"),
+            row(Some("openai"), "2.5"),
+            row(Some("print_shop"), "12"),
+            row(None, "2.5"),
+            row(Some("anthropic"), "2.50"),
+        ];
+        let bars = chart("By provider", &rows).bars;
+        let bars: Vec<(&str, f64)> = bars.iter().map(|bar| (bar.label.as_str(), bar.length)).collect();
+        let expected =
+            [("print_shop", 12.0), ("(none)", 7.0), ("anthropic", 2.5), ("openai", 2.5), ("(none)", 2.5)];
+        assert_eq!(bars, expected);
+    }
 }

@@ -1,11 +1,13 @@
 //! The page of the controls: what stops what, and who changed it.
 
+use std::collections::BTreeSet;
+
 use dataset_events_service::dashboard::{
     Block, Cell, Panel, PanelError, PanelRequest, Table, Tile, Timeline, TimelineEntry, Tone,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::read;
+use super::{counted, read};
 use crate::engines::strategy_lock::LockState;
 use crate::read_models::{ControlChange, ControlsView, LockView, SwitchView};
 
@@ -37,8 +39,10 @@ impl Panel for ControlsPanel {
         let view = read(request, |state| state.controls.view(SHOWN))?;
         let mut blocks = vec![tiles(&view)];
         if view.uncertain > 0 {
-            let text =
-                format!("{} changes were cut off: nobody knows whether they were made.", view.uncertain);
+            let text = format!(
+                "{}: nobody knows whether it was made.",
+                counted(view.uncertain, "change was cut off", "changes were cut off")
+            );
             blocks.push(Block::notice(Tone::Warning, text));
         }
         blocks.extend([switches(&view.switches).into(), locks(&view.locks).into()]);
@@ -109,17 +113,73 @@ fn changes(changes: &[ControlChange]) -> Timeline {
         let entry = change.source_refs.iter().fold(entry.event(event.place()), |entry, named| {
             entry.fact(named.kind.replace('_', " "), Cell::name(&named.id))
         });
-        let entry = change.changes.iter().fold(entry, |entry, field| {
-            entry.change(field.field.replace('_', " "), &shown(&field.before), &shown(&field.after))
-        });
-        timeline.entry(entry)
+        let steps = change.changes.iter().flat_map(|field| steps(&field.field, &field.before, &field.after));
+        timeline
+            .entry(steps.fold(entry, |entry, (field, before, after)| entry.change(field, &before, &after)))
     })
 }
 
-fn shown(value: &Value) -> String {
+/// A change of a field as name, before and after; of a field that has fields of its own, those that changed.
+fn steps(field: &str, before: &Value, after: &Value) -> Vec<(String, String, String)> {
+    let parts = [before, after].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+    let parts: BTreeSet<(usize, &String)> = parts.map(|name| (rank(name), name)).collect();
+    if parts.is_empty() {
+        let name = field.strip_prefix("is_").unwrap_or(field).replace('_', " ");
+        return vec![(name, shown(field, before), shown(field, after))];
+    }
+    let part = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+    let changed = parts.into_iter().map(|(_, name)| (name, part(before, name), part(after, name)));
+    let changed = changed.filter(|(_, before, after)| before != after);
+    changed.flat_map(|(name, before, after)| steps(&format!("{field}_{name}"), &before, &after)).collect()
+}
+
+/// The lower end stands before the upper one, and what follows from them behind both.
+fn rank(part: &str) -> usize {
+    ["low", "high", "guards", "weight"].iter().position(|known| *known == part).unwrap_or(usize::MAX)
+}
+
+/// A value in words: names that programs give are taken apart, what people wrote is left as it is.
+fn shown(field: &str, value: &Value) -> String {
     match value {
-        Value::Null => "nothing".to_owned(),
+        Value::Null => "not set".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) if matches!(field, "direction" | "state") => text.replace('_', " "),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(field: &str, before: Value, after: Value) -> Vec<String> {
+        let steps = steps(field, &before, &after).into_iter();
+        steps.map(|(name, before, after)| format!("{name}: {before} to {after}")).collect()
+    }
+
+    #[test]
+    fn a_change_is_said_in_words_and_figures() {
+        assert_eq!(said("is_engaged", json!(false), json!(true)), ["engaged: no to yes"]);
+        assert_eq!(said("limit", Value::Null, json!("12.50")), ["limit: not set to 12.50"]);
+        assert_eq!(said("state", json!("proposed"), json!("in_force")), ["state: proposed to in force"]);
+        assert_eq!(said("unit", json!("old_unit"), json!("per_cent")), ["unit: old_unit to per_cent"]);
+    }
+
+    #[test]
+    fn of_a_corridor_what_changed_is_said_field_by_field() {
+        let corridor =
+            |low: &str, guards: Value| json!({"low": low, "high": "100", "guards": guards, "weight": 1});
+        assert_eq!(
+            said("corridor", Value::Null, corridor("80", Value::Null)),
+            ["corridor low: not set to 80", "corridor high: not set to 100", "corridor weight: not set to 1"]
+        );
+        assert_eq!(
+            said("corridor", corridor("80", Value::Null), corridor("82.5", json!("chat"))),
+            ["corridor low: 80 to 82.5", "corridor guards: not set to chat"]
+        );
     }
 }

@@ -4,7 +4,7 @@ use dataset_events_service::dashboard::{
     Block, Cell, LinePlot, Panel, PanelError, PanelRequest, Point, Table, Tile, Tone,
 };
 
-use super::{drawn, read};
+use super::{counted, drawn, read};
 use crate::read_models::{KpiView, KpisView, MAX_HISTORY};
 
 /// How many KPIs are drawn; all are in the table.
@@ -45,7 +45,10 @@ impl Panel for KpiPanel {
             Tile::new("Outside", Cell::count(view.outside)).tone(tone).note(note),
         ])];
         if view.uncertain > 0 {
-            let text = format!("{} writes were cut off: nobody knows whether they count.", view.uncertain);
+            let text = format!(
+                "{}: nobody knows whether it counts.",
+                counted(view.uncertain, "write was cut off", "writes were cut off")
+            );
             blocks.push(Block::notice(Tone::Warning, text));
         }
         blocks.push(table(&view).into());

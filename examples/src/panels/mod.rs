@@ -52,7 +52,49 @@ fn window(request: &PanelRequest<'_>) -> Window {
     Window { since_us: request.from_us().unwrap_or_default(), until_us: request.end_us() }
 }
 
+/// A count with its noun: `1 reply`, `2 replies`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A size, to three digits.
+fn sized(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1_024 {
+        return counted(bytes, "byte", "bytes");
+    }
+    let (mut size, mut unit) = (bytes as f64 / 1_024.0, 0);
+    while size >= 999.5 && unit + 1 < UNITS.len() {
+        (size, unit) = (size / 1_024.0, unit + 1);
+    }
+    let digits = if size < 9.995 { 2 } else { usize::from(size < 99.95) };
+    format!("{size:.digits$} {}", UNITS[unit])
+}
+
 /// For drawing alone; what is read out is exact.
 fn drawn(number: Decimal) -> f64 {
     number.to_f64().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        let shown = [0, 1, 1_023, 1_024, 10_240, 102_400, 1_023_000, 1_048_576, 5 << 30, u64::MAX].map(sized);
+        let expected = [
+            "0 bytes",
+            "1 byte",
+            "1023 bytes",
+            "1.00 KiB",
+            "10.0 KiB",
+            "100 KiB",
+            "999 KiB",
+            "1.00 MiB",
+            "5.00 GiB",
+            "16.0 EiB",
+        ];
+        assert_eq!(shown, expected);
+    }
 }

@@ -4,7 +4,7 @@ use dataset_events_service::dashboard::{
     Block, Cell, LinePlot, Panel, PanelError, PanelRequest, Point, Table, Tile, Tone,
 };
 
-use super::{drawn, read, window};
+use super::{counted, drawn, read, window};
 use crate::engines::temperature::{Degrees, Snapshot};
 use crate::read_models::{MAX_RECENT, TemperatureView};
 
@@ -36,7 +36,10 @@ impl Panel for TemperaturePanel {
         }
         let mut blocks = vec![tiles(&view)];
         if view.uncertain > 0 {
-            let text = format!("{} writes were cut off: nobody knows whether they count.", view.uncertain);
+            let text = format!(
+                "{}: nobody knows whether it counts.",
+                counted(view.uncertain, "write was cut off", "writes were cut off")
+            );
             blocks.push(Block::notice(Tone::Warning, text));
         }
         if !view.recent.is_empty() {

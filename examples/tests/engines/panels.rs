@@ -68,6 +68,16 @@ async fn each_page_shows_the_state_of_its_engine() {
     let changes =
         block(controls, "timeline", "title", "Latest changes")["entries"].as_array().expect("entries");
     assert!(changes.len() > 20 && changes.iter().all(|change| change["event"].is_string()), "{changes:?}");
+    // What changed is said in words, of a corridor field by field.
+    let facts: Vec<String> = changes
+        .iter()
+        .flat_map(|change| change["facts"].as_array().expect("facts"))
+        .map(|fact| {
+            format!("{}: {}", fact[0].as_str().expect("a name"), fact[1]["text"].as_str().expect("a text"))
+        })
+        .collect();
+    assert!(facts.iter().any(|fact| fact.starts_with("corridor low: not set \u{2192} ")), "{facts:?}");
+    assert!(facts.iter().all(|fact| !fact.contains(['{', '}'])), "{facts:?}");
 
     let summary = bench.engines.budget.summary(&ctx).await.expect("summary");
     let budget = page("budget");
