@@ -54,7 +54,7 @@ impl Axis {
     }
 
     /// How far from the top a value lies, as a part of the whole axis.
-    pub(super) fn from_top(&self, value: f64) -> f64 {
+    pub(super) fn below_top(&self, value: f64) -> f64 {
         (self.high() - value) / (self.high() - self.low)
     }
 

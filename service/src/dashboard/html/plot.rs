@@ -48,7 +48,7 @@ impl Axes {
     }
 
     fn y(&self, value: f64) -> f64 {
-        self.values.from_top(value) * HEIGHT
+        self.values.below_top(value) * HEIGHT
     }
 }
 

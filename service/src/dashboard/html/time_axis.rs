@@ -40,11 +40,10 @@ fn labels(from_us: i64, until_us: i64, intervals: u8) -> Vec<Label> {
             _ => clock,
         }
     };
-    let is_minor = |number: i64| match intervals % 2 {
-        0 => number % (intervals / 2) != 0,
-        _ => number != 0 && number != intervals,
-    };
-    (0..=intervals).map(|number| Label { text: text(number), is_minor: is_minor(number) }).collect()
+    // The middle stays, where texts are short and there is one.
+    let has_middle = intervals % 2 == 0 && len_us >= 10 * SECOND_US;
+    let stays = |number: i64| [0, intervals].contains(&number) || has_middle && number == intervals / 2;
+    (0..=intervals).map(|number| Label { text: text(number), is_minor: !stays(number) }).collect()
 }
 
 /// Texts from the beginning to the end of an axis, with so many equal intervals between them. As fine as the axis is
@@ -89,13 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_and_the_middle_are_never_left_out() {
-        let kept = |intervals| {
-            let labels = labels(START_US, START_US + DAY_US, intervals).into_iter().enumerate();
+    fn where_there_is_little_room_the_ends_and_the_middle_stay() {
+        let kept_of = |len_us, intervals| {
+            let labels = labels(START_US, START_US + len_us, intervals).into_iter().enumerate();
             labels.filter(|(_, label)| !label.is_minor).map(|(at, _)| at).collect::<Vec<_>>()
         };
+        let kept = |intervals| kept_of(DAY_US, intervals);
         assert_eq!([kept(1), kept(2), kept(4)], [vec![0, 1], vec![0, 1, 2], vec![0, 2, 4]]);
         assert_eq!([kept(5), kept(6), kept(7)], [vec![0, 5], vec![0, 3, 6], vec![0, 7]]);
+        assert_eq!(kept_of(SECOND_US, 4), [0, 4], "milliseconds are long");
     }
 
     #[test]

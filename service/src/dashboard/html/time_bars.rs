@@ -63,7 +63,7 @@ pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
                     div.y-axis aria-hidden="true" { @for line in axis.lines() { span { (axis.label(line)) } } }
                     svg viewBox={ "0 0 " (bars * 10) " 1000" } preserveAspectRatio="none" role="img" aria-label=(says) {
                         @for line in axis.lines() {
-                            @let y = format!("{:.1}", axis.from_top(line) * 1_000.0);
+                            @let y = format!("{:.1}", axis.below_top(line) * 1_000.0);
                             line.grid x1="0" y1=(y) x2=(bars * 10) y2=(y) {}
                         }
                         @for bar in &shown {
