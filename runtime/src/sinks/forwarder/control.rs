@@ -191,6 +191,23 @@ impl Sinks {
         self.forwarders.remove(name)
     }
 
+    /// Offers the entries that a sink refused for good again, in order, before what comes next; returns how many there
+    /// are. Those that it takes leave the dead letters, those that it refuses again stay as they are. A sink that is
+    /// paused or has stopped begins when it is resumed. When an attempt fails, what is left of them stays too: ask again.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkControlError::Unknown`], `Closed`, `Forked`.
+    pub fn redeliver(&self, name: &str) -> Result<u64, SinkControlError> {
+        let shared = &self.forwarders.find(name)?.shared;
+        let mut count = 0;
+        shared.tell(|state| {
+            state.is_redelivery_asked = true;
+            count = state.counts.dead_letters;
+        });
+        Ok(count)
+    }
+
     /// The newest entries that a sink refused for good, the newest first, at most `limit`. Reads the whole file of
     /// them.
     ///

@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(super) is_resumed: bool,
     /// From where an operator wants the log again.
     pub(super) replay: Option<LogPosition>,
+    /// An operator wants the dead letters offered again.
+    pub(super) is_redelivery_asked: bool,
     /// Somebody waits: a batch goes before it is full or of age.
     pub(super) is_urgent: bool,
     /// What is left is forwarded if that can be done at once, then the thread ends.
@@ -60,6 +62,7 @@ pub(super) struct Counts {
     pub(super) duplicates: u64,
     pub(super) retries: u64,
     pub(super) dead_letters: u64,
+    pub(super) redelivered: u64,
     pub(super) missed_segments: u64,
 }
 
@@ -79,6 +82,7 @@ impl Shared {
             is_paused: false,
             is_resumed: false,
             replay: None,
+            is_redelivery_asked: false,
             is_urgent: false,
             is_closing: false,
             is_abandoned: false,
@@ -171,6 +175,7 @@ impl Shared {
             duplicates: state.counts.duplicates,
             retries: state.counts.retries,
             dead_letters: state.counts.dead_letters,
+            redelivered: state.counts.redelivered,
             missed_segments: state.counts.missed_segments,
         }
     }

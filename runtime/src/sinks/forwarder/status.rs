@@ -44,6 +44,8 @@ pub struct SinkStatus {
     pub retries: u64,
     /// Entries that it refused for good and that are kept beside the cursor.
     pub dead_letters: u64,
+    /// Dead letters that it took since it was attached, when they were offered again.
+    pub redelivered: u64,
     /// Segments that were dropped before it had them.
     pub missed_segments: u64,
 }

@@ -4,6 +4,7 @@ mod control;
 mod files;
 mod order;
 mod outage;
+mod redeliver;
 mod trouble;
 
 use std::collections::VecDeque;

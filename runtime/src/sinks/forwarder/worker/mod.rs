@@ -1,10 +1,14 @@
 //! The thread of a sink.
 
-use std::any::Any;
+mod outcome;
+mod redeliver;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::outcome::panic_text;
+use self::redeliver::Redelivery;
 use super::backoff::Backoff;
 use super::batch::Batch;
 use super::cursor::{Cursor, fits};
@@ -18,7 +22,7 @@ use crate::ids::LedgerId;
 use crate::ledger::{DurableEnd, bytes_between};
 use crate::log::LogPosition;
 use crate::log::storage::Storage;
-use crate::sinks::{Ack, Entry, Sink, SinkError, SinkStart};
+use crate::sinks::{Ack, Entry, Sink, SinkStart};
 
 /// How long the cursor's file may be behind, and how many batches.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
@@ -38,6 +42,7 @@ enum Step {
     Fill(DurableEnd),
     Append,
     Save,
+    Redeliver,
     Replay(LogPosition),
     End,
 }
@@ -76,6 +81,8 @@ struct Forwarding {
     follow: Follow,
     cursor: Cursor,
     letters: DeadLetters,
+    /// The dead letters that are being offered again.
+    redelivery: Option<Redelivery>,
     /// Behind what was acknowledged.
     place: Place,
     batch: Option<Batch>,
@@ -126,6 +133,7 @@ impl Forwarding {
             follow,
             cursor,
             letters,
+            redelivery: None,
             place,
             batch: None,
             held: None,
@@ -148,6 +156,7 @@ impl Forwarding {
                 Step::Fill(durable) => self.fill(&durable),
                 Step::Append => self.append(),
                 Step::Save => self.save(),
+                Step::Redeliver => self.redeliver(),
                 Step::Replay(position) => self.replay(position),
                 Step::End => break,
             }
@@ -162,7 +171,7 @@ impl Forwarding {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.shared.note(format!("close: {}", message_of(&error))),
             Err(panic) => {
-                self.shared.note(format!("the sink panicked when it was closed: {}", text(&*panic)))
+                self.shared.note(format!("the sink panicked when it was closed: {}", panic_text(&*panic)))
             }
         }
     }
@@ -206,7 +215,10 @@ impl Forwarding {
             } else {
                 let has_more = self.has_more(&state.durable);
                 let is_hurried = state.is_closing || state.is_urgent;
+                let has_letters =
+                    !state.is_closing && (state.is_redelivery_asked || self.redelivery.is_some());
                 match &self.batch {
+                    _ if has_letters => return if self.is_open { Step::Redeliver } else { Step::Open },
                     None if has_more => return Step::Fill(state.durable),
                     _ if !self.is_open => return Step::Open,
                     Some(batch) if batch.is_full => return Step::Append,
@@ -412,59 +424,6 @@ impl Forwarding {
         })
     }
 
-    fn succeeded(&mut self) {
-        self.backoff.reset();
-        self.attempts = 0;
-        self.retry_at = None;
-        self.shared.lock().phase = Phase::Running;
-    }
-
-    fn failed(&mut self, error: &SinkError) {
-        let message = message_of(error);
-        match error {
-            SinkError::Retry { .. } => self.retry(message),
-            SinkError::Reopen { .. } => {
-                self.is_open = false;
-                self.retry(message);
-            }
-            SinkError::Fatal { .. } => self.stop(message),
-        }
-    }
-
-    /// The same again after a pause.
-    fn retry(&mut self, message: String) {
-        let time = &self.shared.settings.time;
-        let pause = self.backoff.next(time.random());
-        self.attempts += 1;
-        self.retry_at = Some(time.now() + pause);
-        let until_us = time.wall_us() + i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
-        self.shared.note(message);
-        let attempts = self.attempts;
-        let mut is_closing = false;
-        self.shared.report(|state| {
-            if !matches!(state.phase, Phase::Stopped { .. }) {
-                state.phase = Phase::Waiting { until_us, attempts };
-            }
-            state.counts.retries += 1;
-            is_closing = state.is_closing;
-        });
-        self.has_given_up |= is_closing;
-    }
-
-    fn panicked(&mut self, when: &str, panic: &(dyn Any + Send)) {
-        self.stop(format!("the sink panicked {when}: {}", text(panic)));
-    }
-
-    /// Nothing more until an operator resumes or replaces the sink.
-    fn stop(&mut self, reason: String) {
-        self.is_open = false;
-        self.shared.note(reason.clone());
-        self.shared.report(|state| {
-            state.counts.retries += 1;
-            state.phase = Phase::Stopped { reason: super::status::bounded(reason) };
-        });
-    }
-
     fn report_call(&self, is_running: bool) {
         let time = &self.shared.settings.time;
         let call = is_running.then(|| (time.now(), time.wall_us()));
@@ -493,10 +452,4 @@ fn read_files(storage: &Arc<dyn Storage>, shared: &Shared) -> std::io::Result<Fi
 
 fn earlier(until: Option<Duration>, at: Duration) -> Option<Duration> {
     Some(until.map_or(at, |until| until.min(at)))
-}
-
-/// What a panic says.
-fn text(panic: &(dyn Any + Send)) -> String {
-    let words = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a text".to_owned())
 }
