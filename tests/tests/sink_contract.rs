@@ -40,6 +40,8 @@ enum Wrong {
     Hangs,
     /// Leaves head tables out.
     LeavesHeadTablesOut,
+    /// Leaves cuts out.
+    LeavesCutsOut,
 }
 
 const SECRET: &str = "s3cr3t";
@@ -122,6 +124,7 @@ impl Sink for WrongSink {
             Wrong::LeavesHeadTablesOut => {
                 copies(batch.iter().filter(|entry| entry.kind() != EntryKind::HeadTable))
             }
+            Wrong::LeavesCutsOut => copies(batch.iter().filter(|entry| entry.kind() != EntryKind::Cut)),
             _ => copies(batch),
         };
         if !entries.is_empty() {
@@ -213,6 +216,7 @@ fn each_fault_is_found_by_the_check_that_is_there_for_it() {
         (Wrong::TakesBatchesForRepeats, "killed_between_ack_and_cursor", "is missing"),
         (Wrong::TellsSecrets, "away_when_opened", "a secret is told"),
         (Wrong::Hangs, "unicode", "did not return within"),
+        (Wrong::LeavesCutsOut, "begins_at_a_cut", "is missing: Cut"),
         (Wrong::LeavesHeadTablesOut, "verified_from_the_target_alone", "assertion"),
     ];
     for (wrong, check, said) in faults {

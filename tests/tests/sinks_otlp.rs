@@ -121,6 +121,7 @@ fn piece(ledger_id: LedgerId, record: &LogRecord) -> Piece {
         Some("identity") => Piece::identity(ledger_id, body),
         Some("head_table") => Piece::head_table(ledger_id, position, body),
         Some("checkpoint") => Piece::checkpoint(&body),
+        Some("cut") => Piece::cut(&body),
         other => panic!("of kind {other:?}: {record:?}"),
     };
     assert_eq!(piece.position, position, "the place that the bytes say themselves: {piece:?}");

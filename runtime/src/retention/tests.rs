@@ -1,6 +1,7 @@
 //! Segments are dropped as they may be, and a death at any change or sync leaves the old log or the new one.
 
 mod bounds;
+mod copies;
 mod models;
 mod readers;
 

@@ -22,6 +22,8 @@ pub enum EntryKind {
     HeadTable,
     /// A line of `checkpoints.ndjson`.
     Checkpoint,
+    /// A line of `cuts.ndjson`.
+    Cut,
 }
 
 impl EntryKind {
@@ -33,6 +35,7 @@ impl EntryKind {
             Self::Attempt => "attempt",
             Self::HeadTable => "head_table",
             Self::Checkpoint => "checkpoint",
+            Self::Cut => "cut",
         }
     }
 }
@@ -51,6 +54,8 @@ pub enum EntryKey {
     HeadTable(LogPosition),
     /// A checkpoint, by its number.
     Checkpoint(u64),
+    /// A cut, by its number.
+    Cut(u64),
 }
 
 /// A piece of a ledger.
@@ -99,6 +104,11 @@ impl Entry {
         Self::new(ledger_id, EntryKind::Checkpoint, EntryKey::Checkpoint(number), position, bytes)
     }
 
+    /// A line of `cuts.ndjson` without its newline, its number, and where the log begins by it.
+    pub fn cut(ledger_id: LedgerId, number: u64, position: LogPosition, bytes: Vec<u8>) -> Self {
+        Self::new(ledger_id, EntryKind::Cut, EntryKey::Cut(number), position, bytes)
+    }
+
     fn new(
         ledger_id: LedgerId,
         kind: EntryKind,
@@ -124,7 +134,8 @@ impl Entry {
         self.key
     }
 
-    /// Where a line begins; for a head table and a checkpoint, up to where it speaks of the log.
+    /// Where a line begins; for a head table and a checkpoint, up to where it speaks of the log; for a cut, where the
+    /// log begins by it.
     pub fn position(&self) -> LogPosition {
         self.position
     }
@@ -140,7 +151,7 @@ impl Entry {
             EntryKind::Identity | EntryKind::HeadTable => {
                 self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes)
             }
-            EntryKind::Event | EntryKind::Attempt | EntryKind::Checkpoint => &self.bytes,
+            EntryKind::Event | EntryKind::Attempt | EntryKind::Checkpoint | EntryKind::Cut => &self.bytes,
         }
     }
 

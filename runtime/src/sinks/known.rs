@@ -20,6 +20,8 @@ pub(crate) struct Known {
     head_table: Option<LogPosition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checkpoint: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut: Option<u64>,
 }
 
 impl Known {
@@ -30,6 +32,7 @@ impl Known {
             EntryKey::Event(_) | EntryKey::Attempt(_) => Some(entry.position()) <= self.line,
             EntryKey::HeadTable(position) => Some(position) <= self.head_table,
             EntryKey::Checkpoint(number) => Some(number) <= self.checkpoint,
+            EntryKey::Cut(number) => Some(number) <= self.cut,
         }
     }
 
@@ -41,6 +44,7 @@ impl Known {
             EntryKey::Event(_) | EntryKey::Attempt(_) => self.line = self.line.max(Some(position)),
             EntryKey::HeadTable(position) => self.head_table = self.head_table.max(Some(position)),
             EntryKey::Checkpoint(number) => self.checkpoint = self.checkpoint.max(Some(number)),
+            EntryKey::Cut(number) => self.cut = self.cut.max(Some(number)),
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::ids::LedgerId;
 /// that needs one has its own.
 ///
 /// Entries come in order: the ledger's identity, lines as in the log, a head table behind the lines it speaks of, a
-/// checkpoint behind the lines it covers. They may come again, in batches cut at other places, and an entry whose
+/// checkpoint behind the lines it covers, a cut before the first line of a log that begins at it. They may come again, in batches cut at other places, and an entry whose
 /// [`key`](Entry::key) is stored already must change nothing.
 pub trait Sink: Send {
     /// What the sink is: `firestore`, `ndjson`.

@@ -185,6 +185,12 @@ impl Source for BigQuerySource {
             take(SourcePiece::Identity(text.into_bytes()))
         })?;
         self.read_log(ledger_id, from.position, take)?;
+        let to_number =
+            |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default();
+        // Each was stored before the first line of a log that begins at it.
+        self.read_entries(ledger_id, "cut", "TRUE", Vec::new(), &mut |_, number, text| {
+            take(SourcePiece::Cut { number: to_number(number), line: text.into_bytes() })
+        })?;
         let position = vec![
             integer("segment", i64::from(from.position.segment)),
             integer("offset", i64::try_from(from.position.offset).unwrap_or(i64::MAX)),
@@ -195,8 +201,7 @@ impl Source for BigQuerySource {
         })?;
         let number = vec![integer("number", i64::try_from(from.checkpoint).unwrap_or(i64::MAX))];
         self.read_entries(ledger_id, "checkpoint", "number > @number", number, &mut |_, number, text| {
-            let number = number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default();
-            take(SourcePiece::Checkpoint { number, line: text.into_bytes() })
+            take(SourcePiece::Checkpoint { number: to_number(number), line: text.into_bytes() })
         })
     }
 

@@ -111,6 +111,13 @@ pub enum SourcePiece {
         /// The bytes.
         line: Vec<u8>,
     },
+    /// A line of `cuts.ndjson`, without its newline. All of them come, from wherever a ledger is read.
+    Cut {
+        /// Its number.
+        number: u64,
+        /// The bytes.
+        line: Vec<u8>,
+    },
 }
 
 /// Which events of a scope are asked for. The newest come first.

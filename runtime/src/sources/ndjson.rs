@@ -238,6 +238,10 @@ impl Source for NdjsonSource {
                     joined.give()?;
                     (joined.take)(SourcePiece::Checkpoint { number, line: entry.bytes().to_vec() })?;
                 }
+                EntryKey::Cut(number) => {
+                    joined.give()?;
+                    (joined.take)(SourcePiece::Cut { number, line: entry.bytes().to_vec() })?;
+                }
                 _ => {}
             }
         }

@@ -11,7 +11,7 @@ use crate::event::LineHash;
 use crate::ids::{LedgerId, Scope};
 use crate::log::LogPosition;
 use crate::sinks::replica::{
-    Folder, ObjectError, Objects, RangeName, ReplicaSettings, checkpoint_folder, parse_head_table,
+    Folder, ObjectError, Objects, RangeName, ReplicaSettings, checkpoint_folder, parse_cut, parse_head_table,
 };
 
 /// What a [`ReplicaSink`](crate::sinks::replica::ReplicaSink) stored, read back.
@@ -67,6 +67,8 @@ impl Source for ReplicaSource {
         let tables = reading.list_head_tables()?;
         reading.identities(take)?;
         let end = reading.log(take)?;
+        // Listed after the log: each was stored before the first line of a log that begins at it.
+        reading.cuts(take)?;
         // Listed after the log: the table of a place was stored before the lines behind it.
         reading.head_tables(end, &tables, take)?;
         reading.checkpoints(&checkpoints, take)
@@ -174,6 +176,18 @@ impl Reading<'_> {
             }
             let bytes = self.objects.read(&self.name(Folder::Heads, &name))?;
             take(SourcePiece::HeadTable { position, bytes })?;
+        }
+        Ok(())
+    }
+
+    fn cuts(&self, take: Take<'_>) -> Result<(), SourceError> {
+        for name in self.list(Folder::Cuts, None)? {
+            let Some(number) = parse_cut(&name) else { continue };
+            let mut line = self.objects.read(&self.name(Folder::Cuts, &name))?;
+            if line.pop() != Some(b'\n') {
+                return Err(self.corrupt(Folder::Cuts, &name, "it does not end in a newline"));
+            }
+            take(SourcePiece::Cut { number, line })?;
         }
         Ok(())
     }

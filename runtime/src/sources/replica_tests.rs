@@ -29,7 +29,7 @@ fn entries(made: &Made) -> Vec<Entry> {
                 let position = Checkpoint::from_line(&line).unwrap().position;
                 entries.push((position, 3, Entry::checkpoint(made.ledger_id, number, position, line)));
             }
-            SourcePiece::Log { .. } => {}
+            SourcePiece::Log { .. } | SourcePiece::Cut { .. } => {}
         }
     }
     for (position, line) in (1..=made.segments()).flat_map(|segment| made.lines(segment)) {

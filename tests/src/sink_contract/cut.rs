@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dataset_events::sinks::{Entry, EntryKey, EntryKind};
-use dataset_events::{Checkpoint, LedgerId, LogPosition};
+use dataset_events::{Checkpoint, Cut, LedgerId, LogPosition};
 use serde::Deserialize;
 
 use crate::log::segments;
@@ -72,6 +72,17 @@ impl Piece {
         Self::from(&Entry::checkpoint(checkpoint.ledger_id, number, position, line.to_vec()))
     }
 
+    /// A line of `cuts.ndjson` without its newline.
+    ///
+    /// # Panics
+    ///
+    /// When it is no cut.
+    pub fn cut(line: &[u8]) -> Self {
+        let cut =
+            Cut::from_line(line).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(line)));
+        Self::from(&Entry::cut(cut.ledger_id, cut.number, cut.position, line.to_vec()))
+    }
+
     /// The entry that is forwarded.
     ///
     /// # Panics
@@ -83,12 +94,13 @@ impl Piece {
             EntryKey::Identity(_) => Entry::identity(ledger_id, bytes),
             EntryKey::HeadTable(position) => Entry::head_table(ledger_id, position, bytes),
             EntryKey::Checkpoint(number) => Entry::checkpoint(ledger_id, number, self.position, bytes),
+            EntryKey::Cut(number) => Entry::cut(ledger_id, number, self.position, bytes),
             _ => Entry::line(self.position, bytes).expect("a piece of the log is a line of it"),
         }
     }
 }
 
-/// A whole ledger in the order in which it is forwarded: the identity; each line; a head table behind the last line
+/// A whole ledger in the order in which it is forwarded: the identity; the cuts, when it begins at one; each line; a head table behind the last line
 /// of its place; a checkpoint behind the lines that it covers.
 #[derive(Debug, Clone)]
 pub struct LedgerCut {
@@ -126,6 +138,16 @@ impl LedgerCut {
         let identity = read(&directory.join("ledger.json"));
         let ledger_id = serde_json::from_slice::<Identity>(&identity).expect("an identity").ledger_id;
         let (mut logged, mut told) = (Vec::new(), Vec::new());
+        let cuts = directory.join("cuts.ndjson");
+        let cuts = if cuts.exists() { read(&cuts) } else { Vec::new() };
+        let cuts: Vec<Piece> = lines(&cuts).map(Piece::cut).collect();
+        // The table that the newest cut names lies beside no segment any more.
+        if let Some(cut) = cuts.last() {
+            let heads = directory.join(format!("log/{:08}.heads.json", cut.position.segment - 1));
+            let bytes = read(&heads);
+            let position = serde_json::from_slice::<HeadTable>(&bytes).expect("a head table").position;
+            told.push(Piece::head_table(ledger_id, position, bytes));
+        }
         for path in segments(directory) {
             let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a segment's name");
             let segment = name.parse().expect("a segment's number");
@@ -141,6 +163,7 @@ impl LedgerCut {
         // Stable: a head table stays before the checkpoint of its place, and checkpoints in their order.
         told.sort_by_key(|piece| piece.position);
         let mut pieces = vec![Piece::identity(ledger_id, identity)];
+        pieces.extend(cuts);
         let mut told = told.into_iter().peekable();
         for line in logged {
             while let Some(piece) = told.next_if(|piece| piece.position <= line.position) {

@@ -39,6 +39,11 @@ pub fn from_source_after(source: &dyn Source, ledger_id: LedgerId, start: &Sourc
                 assert_eq!(piece.key, EntryKey::Checkpoint(number), "the number of a checkpoint");
                 vec![piece]
             }
+            SourcePiece::Cut { number, line } => {
+                let piece = Piece::cut(&line);
+                assert_eq!(piece.key, EntryKey::Cut(number), "the number of a cut");
+                vec![piece]
+            }
             other => panic!("a piece that the suite does not know: {other:?}"),
         };
         for piece in pieces {
@@ -118,9 +123,12 @@ fn problems(keeps: &Keeps, held: &[Piece], wanted: &[&Piece]) -> Vec<String> {
     problems.extend(found.values().map(|piece| format!("was never forwarded, or was rejected: {piece:?}")));
     if problems.is_empty() {
         // Sources give log, head tables and checkpoints apart; within each the order is the ledger's.
-        for kinds in
-            [&[EntryKind::Event, EntryKind::Attempt][..], &[EntryKind::HeadTable], &[EntryKind::Checkpoint]]
-        {
+        for kinds in [
+            &[EntryKind::Event, EntryKind::Attempt][..],
+            &[EntryKind::HeadTable],
+            &[EntryKind::Checkpoint],
+            &[EntryKind::Cut],
+        ] {
             let of_kinds = |key: &&EntryKey| kinds.iter().any(|kind| is_of(key, *kind));
             let there = first_of_each.iter().filter(of_kinds);
             let here = wanted.iter().map(|piece| &piece.key).filter(of_kinds);
@@ -139,6 +147,7 @@ fn is_of(key: &EntryKey, kind: EntryKind) -> bool {
         EntryKey::Attempt(_) => kind == EntryKind::Attempt,
         EntryKey::HeadTable(_) => kind == EntryKind::HeadTable,
         EntryKey::Checkpoint(_) => kind == EntryKind::Checkpoint,
+        EntryKey::Cut(_) => kind == EntryKind::Cut,
         _ => false,
     }
 }
@@ -152,18 +161,43 @@ struct Event<'a> {
     prev: &'a str,
 }
 
+#[derive(Deserialize)]
+struct HeadTable {
+    heads: Vec<TableHead>,
+}
+
+#[derive(Deserialize)]
+struct TableHead {
+    tenant_id: String,
+    env: String,
+    seq: u64,
+    hash: String,
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Asserts that the events follow one another in each stream, in the order in which they are held: from 1, without a
-/// gap, each with the hash of the one before it.
+/// Asserts that the events follow one another in each stream, in the order in which they are held: from 1, or from the
+/// heads at the cut with which the log begins, without a gap, each with the hash of the one before it.
 ///
 /// # Panics
 ///
 /// When they do not.
 pub fn assert_streams_are_whole(held: &[Piece]) {
     let mut heads: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    let cuts = held.iter().filter(|piece| piece.kind == EntryKind::Cut);
+    if let Some(cut) = cuts.max_by_key(|piece| piece.position) {
+        let is_named = |table: &&Piece| {
+            table.kind == EntryKind::HeadTable && table.position.segment + 1 == cut.position.segment
+        };
+        // A later table of that segment there is not: it had ended.
+        if let Some(table) = held.iter().filter(is_named).max_by_key(|table| table.position) {
+            let table: HeadTable = serde_json::from_slice(&table.bytes).expect("a head table");
+            let head = |head: TableHead| ((head.tenant_id, head.env), (head.seq, head.hash));
+            heads.extend(table.heads.into_iter().map(head));
+        }
+    }
     let mut seen = std::collections::HashSet::new();
     for piece in held.iter().filter(|piece| piece.kind == EntryKind::Event && seen.insert(piece.key)) {
         let event: Event<'_> =
@@ -188,12 +222,15 @@ pub fn assert_streams_are_whole(held: &[Piece]) {
 /// When there is a hole in the log, or the directory cannot be written.
 pub fn put_together(held: &[Piece], directory: &Path) {
     let mut log: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-    let (mut checkpoints, mut files) = (BTreeMap::new(), Vec::new());
+    let (mut checkpoints, mut cuts, mut files) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for piece in held {
         match piece.key {
             EntryKey::Identity(_) => files.push(("ledger.json".to_owned(), piece.bytes.clone())),
             EntryKey::HeadTable(position) => {
                 files.push((format!("log/{:08}.heads.json", position.segment), piece.bytes.clone()));
+            }
+            EntryKey::Cut(number) => {
+                cuts.insert(number, &piece.bytes);
             }
             EntryKey::Checkpoint(number) => {
                 checkpoints.insert(number, &piece.bytes);
@@ -212,6 +249,8 @@ pub fn put_together(held: &[Piece], directory: &Path) {
     files.extend(segments);
     let lines = checkpoints.values().flat_map(|line| [line.as_slice(), b"\n"].concat());
     files.push(("checkpoints.ndjson".to_owned(), lines.collect()));
+    let lines = cuts.values().flat_map(|line| [line.as_slice(), b"\n"].concat());
+    files.extend(Some(("cuts.ndjson".to_owned(), lines.collect::<Vec<u8>>())).filter(|_| !cuts.is_empty()));
     std::fs::create_dir_all(directory.join("log")).expect("a directory to put the ledger together in");
     for (name, bytes) in files {
         let path = directory.join(name);

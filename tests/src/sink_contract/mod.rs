@@ -88,6 +88,7 @@ macro_rules! sink_contract {
                 more_entries_than_a_request_takes
                 more_bytes_than_a_request_takes
                 two_ledgers_on_one_target
+                begins_at_a_cut
                 batches_that_come_again
                 batches_cut_at_other_places
                 everything_again_after_a_restart

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dataset_events::sinks::EntryKind;
 use dataset_events::{Code, Guarantee, Ledger, RequestContext};
 
 pub use super::cut::LedgerCut;
@@ -83,6 +84,44 @@ pub fn write_orders(ledger: &Ledger, count: usize) {
 /// When it cannot be written.
 pub fn orders(count: usize) -> LedgerCut {
     ledger(|ledger| write_orders(ledger, count))
+}
+
+/// A ledger whose oldest segments were dropped, under two cuts: it begins at the second.
+///
+/// # Panics
+///
+/// When it cannot be written, or nothing was dropped.
+pub fn begins_at_a_cut() -> LedgerCut {
+    let root = tempfile::tempdir().expect("a directory for the ledger");
+    let ledger = Ledger::options()
+        .root(root.path())
+        .service("contract", "1")
+        .journal_bytes(8 << 20)
+        .segment_bytes(64 << 10)
+        .group_interval(Duration::from_millis(2))
+        .keep_for(Duration::from_millis(1))
+        .drop_without_copy(true)
+        .open()
+        .expect("open the ledger to forward");
+    for number in 1..=2 {
+        write_orders(&ledger, 300);
+        ledger.flush().expect("flush");
+        let since = std::time::Instant::now();
+        // Its events and its last checkpoint must have the age, and the index must have read them.
+        while ledger.retain().expect("drop segments").cut.is_none_or(|cut| cut.number != number) {
+            assert!(
+                since.elapsed() < Duration::from_secs(20),
+                "nothing is dropped: {:?}",
+                ledger.retention()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    write_orders(&ledger, 300);
+    ledger.close().expect("close the ledger to forward");
+    let cut = LedgerCut::read(&only_ledger(root.path()));
+    assert!(cut.pieces.iter().filter(|piece| piece.kind == EntryKind::Cut).count() == 2);
+    cut
 }
 
 /// Events whose lines have about a kilobyte.

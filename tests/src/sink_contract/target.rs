@@ -126,8 +126,8 @@ pub struct Keeps {
 
 impl Default for Keeps {
     fn default() -> Self {
-        use EntryKind::{Attempt, Checkpoint, Event, HeadTable, Identity};
-        let kinds = vec![Identity, Event, Attempt, HeadTable, Checkpoint];
+        use EntryKind::{Attempt, Checkpoint, Cut, Event, HeadTable, Identity};
+        let kinds = vec![Identity, Event, Attempt, HeadTable, Checkpoint, Cut];
         Self { kinds, places: true, once: true }
     }
 }

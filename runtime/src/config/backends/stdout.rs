@@ -5,14 +5,20 @@ use crate::config::key::{Key, Takes};
 use crate::sinks::stdout::{StdoutSettings, StdoutSink};
 use crate::sinks::{EntryKind, Sink};
 
-const ALL: [EntryKind; 5] =
-    [EntryKind::Identity, EntryKind::Event, EntryKind::Attempt, EntryKind::HeadTable, EntryKind::Checkpoint];
+const ALL: [EntryKind; 6] = [
+    EntryKind::Identity,
+    EntryKind::Event,
+    EntryKind::Attempt,
+    EntryKind::HeadTable,
+    EntryKind::Checkpoint,
+    EntryKind::Cut,
+];
 
 impl Settings for StdoutSettings {
     const KEYS: &'static [Key<Self>] = &[Key {
         name: "kinds",
         takes: Takes::Texts {
-            bound: "`identity`, `event`, `attempt`, `head_table`, `checkpoint`",
+            bound: "`identity`, `event`, `attempt`, `head_table`, `checkpoint`, `cut`",
             set: |settings, names| {
                 let kind = |name: &String| {
                     let known = ALL.into_iter().find(|kind| kind.as_str() == name);

@@ -190,12 +190,13 @@ impl Transport for Client {
         let columns = match table {
             TableKind::Events => format!(
                 "MAX({place}) AS line, CAST(NULL AS INT64) AS head_table, CAST(NULL AS INT64) AS checkpoint, \
-                 CAST(NULL AS STRING) AS identities"
+                 CAST(NULL AS INT64) AS cut, CAST(NULL AS STRING) AS identities"
             ),
             TableKind::Entries => format!(
                 "MAX(IF(kind = 'attempt', {place}, NULL)) AS line, \
                  MAX(IF(kind = 'head_table', {place}, NULL)) AS head_table, \
-                 MAX(number) AS checkpoint, \
+                 MAX(IF(kind = 'checkpoint', number, NULL)) AS checkpoint, \
+                 MAX(IF(kind = 'cut', number, NULL)) AS cut, \
                  STRING_AGG(DISTINCT IF(kind = 'identity', line_hash, NULL)) AS identities"
             ),
         };
@@ -210,6 +211,7 @@ impl Transport for Client {
             line: number("line")?.map(position),
             head_table: number("head_table")?.map(position),
             checkpoint: number("checkpoint")?.and_then(|number| u64::try_from(number).ok()).unwrap_or(0),
+            cut: number("cut")?.and_then(|number| u64::try_from(number).ok()).unwrap_or(0),
             identities: identities.iter().flat_map(|all| all.split(',')).map(str::to_owned).collect(),
         })
     }

@@ -282,13 +282,17 @@ mod tests {
                 "checkpoint",
                 "{\"number\":12}",
             ),
+            (Entry::cut(ledger(), 12, position, b"{\"cut\":12}".to_vec()), "cut", "{\"cut\":12}"),
         ];
         for (entry, kind, line) in &entries {
             let cells: std::collections::BTreeMap<_, _> = one(entry).into_iter().collect();
             assert_eq!(cells["kind"], *kind);
             assert_eq!(cells["line"], *line);
             assert_eq!(cells["parts"], "1");
-            assert_eq!(cells.get("number").map(String::as_str), (*kind == "checkpoint").then_some("12"));
+            assert_eq!(
+                cells.get("number").map(String::as_str),
+                matches!(*kind, "checkpoint" | "cut").then_some("12")
+            );
             assert_eq!(cells.contains_key("started_at"), *kind == "attempt");
             assert_eq!(cells.contains_key("tenant_id"), *kind == "attempt");
         }

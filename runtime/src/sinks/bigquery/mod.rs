@@ -196,7 +196,7 @@ impl Sink for BigQuerySink {
                 }
             };
             match entry.kind() {
-                EntryKind::Identity => first.extend(rows),
+                EntryKind::Identity | EntryKind::Cut => first.extend(rows),
                 EntryKind::Event => events.extend(rows),
                 EntryKind::Attempt | EntryKind::HeadTable | EntryKind::Checkpoint => rest.extend(rows),
             }

@@ -20,7 +20,7 @@ pub(crate) const PART_BYTES: usize = 1 << 20;
 pub(crate) enum TableKind {
     /// A row for each event.
     Events,
-    /// Everything else: attempts, head tables, checkpoints, identities.
+    /// Everything else: attempts, head tables, checkpoints, cuts, identities.
     Entries,
 }
 
@@ -32,9 +32,11 @@ impl TableKind {
     pub(crate) fn of(kind: EntryKind) -> Self {
         match kind {
             EntryKind::Event => Self::Events,
-            EntryKind::Attempt | EntryKind::HeadTable | EntryKind::Checkpoint | EntryKind::Identity => {
-                Self::Entries
-            }
+            EntryKind::Attempt
+            | EntryKind::HeadTable
+            | EntryKind::Checkpoint
+            | EntryKind::Cut
+            | EntryKind::Identity => Self::Entries,
         }
     }
 }
@@ -49,7 +51,7 @@ pub(crate) struct Row<'a> {
     pub(crate) ledger_id: LedgerId,
     pub(crate) kind: EntryKind,
     pub(crate) position: LogPosition,
-    /// Of a checkpoint.
+    /// Of a checkpoint or a cut.
     pub(crate) number: Option<u64>,
     /// Which part of the entry, from 0.
     pub(crate) part: u32,
@@ -103,7 +105,7 @@ pub(crate) fn rows_of(entry: &Entry, index: usize) -> Result<Vec<Row<'_>>, Strin
         TableKind::Entries => split(text),
     };
     let number = match entry.key() {
-        EntryKey::Checkpoint(number) => Some(number),
+        EntryKey::Checkpoint(number) | EntryKey::Cut(number) => Some(number),
         _ => None,
     };
     let hash = entry.hash();
@@ -131,6 +133,7 @@ fn row_key(key: EntryKey, part: u32) -> String {
         EntryKey::Attempt(id) => format!("attempt:{id}/{part}"),
         EntryKey::HeadTable(at) => format!("head_table:{}:{}/{part}", at.segment, at.offset),
         EntryKey::Checkpoint(number) => format!("checkpoint:{number}/{part}"),
+        EntryKey::Cut(number) => format!("cut:{number}/{part}"),
         EntryKey::Identity(hash) => format!("identity:{hash}/{part}"),
     }
 }

@@ -66,6 +66,9 @@ pub(crate) struct Marks {
     pub(crate) head_table: Option<LogPosition>,
     /// 0 for none.
     pub(crate) checkpoint: u64,
+    /// 0 for none.
+    #[serde(default)]
+    pub(crate) cut: u64,
     /// The hashes of identities.
     pub(crate) identities: BTreeSet<String>,
 }
@@ -77,6 +80,7 @@ impl Marks {
             EntryKind::Event | EntryKind::Attempt => Some(row.position) > self.line,
             EntryKind::HeadTable => Some(row.position) > self.head_table,
             EntryKind::Checkpoint => row.number > Some(self.checkpoint),
+            EntryKind::Cut => row.number > Some(self.cut),
             EntryKind::Identity => !self.identities.contains(&row.hash.to_string()),
         }
     }
@@ -87,6 +91,7 @@ impl Marks {
             EntryKind::Event | EntryKind::Attempt => self.line = self.line.max(Some(row.position)),
             EntryKind::HeadTable => self.head_table = self.head_table.max(Some(row.position)),
             EntryKind::Checkpoint => self.checkpoint = self.checkpoint.max(row.number.unwrap_or_default()),
+            EntryKind::Cut => self.cut = self.cut.max(row.number.unwrap_or_default()),
             EntryKind::Identity => {
                 self.identities.insert(row.hash.to_string());
             }

@@ -232,6 +232,7 @@ impl Transport for Fake {
                 "event" | "attempt" => marks.line = marks.line.max(Some(kept.position)),
                 "head_table" => marks.head_table = marks.head_table.max(Some(kept.position)),
                 "checkpoint" => marks.checkpoint = marks.checkpoint.max(kept.number.unwrap_or_default()),
+                "cut" => marks.cut = marks.cut.max(kept.number.unwrap_or_default()),
                 _ => {
                     let hash = kept.key.trim_start_matches("identity:").trim_end_matches("/0");
                     marks.identities.insert(hash.to_owned());

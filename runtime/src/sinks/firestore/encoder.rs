@@ -6,7 +6,7 @@ use firestore::gcloud_sdk::google::firestore::v1::Value;
 use serde::Deserialize;
 
 use super::names::{
-    ATTEMPTS, CHECKPOINTS, HEAD_TABLES, IDENTITIES, number, of_event, of_ledger, part, place,
+    ATTEMPTS, CHECKPOINTS, CUTS, HEAD_TABLES, IDENTITIES, number, of_event, of_ledger, part, place,
 };
 use super::value::{Fields, boolean, captured, document_size, text, texts, timestamp, unsigned};
 use crate::event::DatasetEvent;
@@ -16,7 +16,7 @@ use crate::sinks::{Entry, EntryKey, EntryKind};
 /// How large a document may become, in bytes: Firestore takes 1,048,576 and counts by rules that may change.
 const MAX_DOCUMENT_BYTES: usize = 1_000_000;
 
-/// How much of a head table, a checkpoint or an identity stands in one document, in bytes.
+/// How much of a head table, a checkpoint, a cut or an identity stands in one document, in bytes.
 const MAX_PART_BYTES: usize = 900_000;
 
 /// How many source refs stand in a field of their own; the line holds all of them.
@@ -55,6 +55,7 @@ pub(crate) fn documents(entry: &Entry, expire_after: Option<Duration>) -> Result
         }
         EntryKey::HeadTable(position) => parts(entry, HEAD_TABLES, &place(position)),
         EntryKey::Checkpoint(checkpoint) => parts(entry, CHECKPOINTS, &number(checkpoint)),
+        EntryKey::Cut(cut) => parts(entry, CUTS, &number(cut)),
     }
 }
 
@@ -89,7 +90,7 @@ fn parts(entry: &Entry, collection: &str, id: &str) -> Result<Vec<NewDocument>, 
     let count = pieces.len() as u64;
     let document = |(index, piece): (usize, &str)| {
         let mut fields = envelope(entry);
-        if let EntryKey::Checkpoint(number) = entry.key() {
+        if let EntryKey::Checkpoint(number) | EntryKey::Cut(number) = entry.key() {
             fields.insert("number".to_owned(), unsigned(number));
         }
         fields.insert("part".to_owned(), unsigned(index as u64));

@@ -2,7 +2,7 @@
 //!
 //! **What is written.** A document for each event, `tenants/{tenant}/envs/{env}/events/{event_id}`: its envelope in
 //! typed fields, input and output as maps, the ledger's id, its place in the log and the exact line. Attempts, head
-//! tables, checkpoints and identities lie under `ledgers/{ledger id}`.
+//! tables, checkpoints, cuts and identities lie under `ledgers/{ledger id}`.
 //!
 //! **When it is durable.** When Firestore has answered the write.
 //!
@@ -27,7 +27,7 @@ use firestore::gcloud_sdk::google::firestore::v1::Write;
 pub(crate) use self::client::{BatchWrite, Client, Refusal};
 use self::encoder::{NewDocument, documents};
 pub(crate) use self::names::{
-    ATTEMPTS, CHECKPOINTS, EVENTS, HEAD_TABLES, IDENTITIES, LEDGERS, number, of_ledger, of_scope,
+    ATTEMPTS, CHECKPOINTS, CUTS, EVENTS, HEAD_TABLES, IDENTITIES, LEDGERS, number, of_ledger, of_scope,
     parse_place, place,
 };
 use self::requests::{Planned, send};
@@ -72,7 +72,7 @@ impl FirestoreSink {
 /// The writes of a batch, in the order in which they must be stored.
 #[derive(Default)]
 struct Steps {
-    /// Says that the ledger is there, and which it is.
+    /// Says that the ledger is there, which it is, and where its log begins.
     first: Vec<Planned>,
     lines: Vec<Planned>,
     /// What speaks of lines, and is stored behind them.
@@ -109,7 +109,7 @@ impl Sink for FirestoreSink {
         let mut rejected = Vec::new();
         for (index, entry) in batch.iter().enumerate() {
             let step = match entry.kind() {
-                EntryKind::Identity => &mut steps.first,
+                EntryKind::Identity | EntryKind::Cut => &mut steps.first,
                 EntryKind::Event | EntryKind::Attempt => &mut steps.lines,
                 EntryKind::HeadTable | EntryKind::Checkpoint => &mut steps.last,
             };

@@ -10,6 +10,7 @@ pub(crate) const ATTEMPTS: &str = "attempts";
 pub(crate) const IDENTITIES: &str = "identities";
 pub(crate) const HEAD_TABLES: &str = "head_tables";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CUTS: &str = "cuts";
 
 /// The place of a line as text that sorts as places do: `0000000001:0000000000004475`.
 pub(crate) fn place(position: LogPosition) -> String {
@@ -23,7 +24,7 @@ pub(crate) fn parse_place(text: &str) -> Option<LogPosition> {
     (place(position) == text).then_some(position)
 }
 
-/// The id of a checkpoint's document, which sorts as numbers do.
+/// The id of the document of a checkpoint or a cut, which sorts as numbers do.
 pub(crate) fn number(number: u64) -> String {
     format!("{number:020}")
 }

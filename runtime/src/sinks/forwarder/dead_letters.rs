@@ -74,6 +74,7 @@ impl DeadLetter {
             "identity" => Entry::identity(ledger_id, bytes),
             "head_table" => Entry::head_table(ledger_id, self.position, bytes),
             "checkpoint" => Entry::checkpoint(ledger_id, self.key.parse().ok()?, self.position, bytes),
+            "cut" => Entry::cut(ledger_id, self.key.parse().ok()?, self.position, bytes),
             _ => return None,
         };
         // A file that somebody changed does not give the sink something else.
@@ -91,7 +92,7 @@ fn key_text(entry: &Entry) -> String {
         EntryKey::Identity(hash) => hash.to_string(),
         EntryKey::Event(id) | EntryKey::Attempt(id) => id.to_string(),
         EntryKey::HeadTable(position) => format!("{}:{}", position.segment, position.offset),
-        EntryKey::Checkpoint(number) => number.to_string(),
+        EntryKey::Checkpoint(number) | EntryKey::Cut(number) => number.to_string(),
     }
 }
 

@@ -1,13 +1,15 @@
-//! Reads what comes next: the identity, lines, head tables, checkpoints, in the order in which sinks get them.
+//! Reads what comes next: the identity, cuts, lines, head tables, checkpoints, in the order in which sinks get them.
 
 use std::io;
 use std::sync::Arc;
 
 use super::checkpoints::CheckpointTail;
+use super::cuts::CutTail;
 use super::place::{Place, PlacedHash};
 use crate::ids::LedgerId;
 use crate::ledger::DurableEnd;
 use crate::log::checkpoint::Checkpoint;
+use crate::log::cut::Cut;
 use crate::log::head_table::HeadTable;
 use crate::log::identity::IDENTITY_NAME;
 use crate::log::line::{hash_line, line_surface};
@@ -15,6 +17,7 @@ use crate::log::reader::{LogReader, RawLine};
 use crate::log::storage::Storage;
 use crate::log::{LogPosition, head_table_name, segment_name};
 use crate::query::glob_matches;
+use crate::retention::CUT_SURFACE;
 use crate::sinks::{Entry, EntryKind};
 
 /// What comes next.
@@ -75,6 +78,7 @@ pub(super) struct Follow {
     checkpoints: CheckpointTail,
     pending: Option<Pending>,
     is_identity_due: bool,
+    cuts: CutTail,
 }
 
 impl Follow {
@@ -93,6 +97,7 @@ impl Follow {
             reader: None,
             pending: None,
             is_identity_due: true,
+            cuts: CutTail::default(),
         };
         follow.go_to(place);
         follow
@@ -103,6 +108,7 @@ impl Follow {
         self.reader = None;
         self.pending = None;
         self.is_identity_due = true;
+        self.cuts = CutTail::default();
         self.checkpoints = CheckpointTail::new(Arc::clone(&self.storage), place.checkpoints_offset);
         self.place = place;
     }
@@ -112,16 +118,18 @@ impl Follow {
         &self.place
     }
 
-    /// Looks at the identity again before anything else.
+    /// Looks at the identity and the cuts again before anything else.
     pub(super) fn check_identity(&mut self) {
         self.is_identity_due = true;
+        self.cuts.look();
     }
 
     /// Whether there may be more than was given out.
     pub(super) fn has_more(&self, durable: &DurableEnd) -> bool {
         self.is_identity_due
             || self.place.position < durable.position
-            || self.surfaces.is_empty() && self.place.checkpoints_offset < durable.checkpoints_end
+            || self.surfaces.is_empty()
+                && (self.place.checkpoints_offset < durable.checkpoints_end || self.cuts.may_have_more())
     }
 
     /// The next piece. After an error it is tried again.
@@ -133,10 +141,13 @@ impl Follow {
                 return Ok(Next::Entry(entry));
             }
         }
-        if self.surfaces.is_empty()
-            && let Some(next) = self.due_checkpoint(durable)?
-        {
-            return Ok(next);
+        if self.surfaces.is_empty() {
+            if let Some(cut) = self.cuts.next(&*self.storage, &mut self.place)? {
+                return Ok(self.cut(cut));
+            }
+            if let Some(next) = self.due_checkpoint(durable)? {
+                return Ok(next);
+            }
         }
         if self.place.position < durable.position { self.line(durable) } else { Ok(Next::End) }
     }
@@ -152,6 +163,16 @@ impl Follow {
         }
         self.place.identity = Some(hash);
         Ok(Some(Entry::identity(self.ledger_id, bytes)))
+    }
+
+    fn cut(&self, line: Vec<u8>) -> Next {
+        match Cut::from_line(&line) {
+            Ok(cut) => Next::Entry(Entry::cut(self.ledger_id, cut.number, cut.position, line)),
+            Err(_) => {
+                let line = RawLine { position: self.place.position, bytes: line, is_terminated: true };
+                Next::Unreadable(line, "not a cut of version 1")
+            }
+        }
     }
 
     /// The head table or the checkpoint whose turn it is.
@@ -242,6 +263,9 @@ impl Follow {
         let is_wanted = self.surfaces.is_empty()
             || line_surface(&bytes)
                 .is_none_or(|surface| self.surfaces.iter().any(|glob| glob_matches(glob, surface)));
+        if line_surface(&bytes) == Some(CUT_SURFACE) {
+            self.cuts.look();
+        }
         let len = bytes.len();
         let is_event = bytes.starts_with(b"{\"schema_version\":1,\"kind\":\"event\"");
         self.place.events += u64::from(is_event);
@@ -276,6 +300,8 @@ impl Follow {
         match segments.into_iter().find(|there| *there >= segment) {
             Some(first) if first > segment => {
                 self.place.position = LogPosition { segment: first, offset: 0 };
+                // The log begins at a cut now, which comes before its first line.
+                self.cuts.look();
                 Ok(Next::Missed(first - segment))
             }
             _ => Err(failed(error)),

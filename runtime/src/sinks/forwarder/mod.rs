@@ -8,6 +8,7 @@ mod batch;
 mod checkpoints;
 mod control;
 mod cursor;
+mod cuts;
 mod dead_letters;
 mod follow;
 mod place;

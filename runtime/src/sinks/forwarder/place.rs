@@ -20,6 +20,9 @@ pub(super) struct Place {
     /// Checkpoints before it are of no use: those of places before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) checkpoints_from: Option<LogPosition>,
+    /// How many cuts were forwarded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) cuts: u64,
     /// The hash of the identity that was forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) identity: Option<LineHash>,
@@ -40,6 +43,12 @@ impl Place {
         last_line: None,
         checkpoints_offset: 0,
         checkpoints_from: None,
+        cuts: 0,
         identity: None,
     };
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -12,6 +12,7 @@ use crate::event::SCHEMA_VERSION;
 use crate::ids::LedgerId;
 use crate::log::LogPosition;
 use crate::log::checkpoint::Checkpoint;
+use crate::log::cut::Cut;
 use crate::sinks::known::Known;
 use crate::sinks::{Entry, EntryKind};
 
@@ -112,6 +113,10 @@ impl Lines {
             Some("checkpoint") => {
                 let checkpoint = Checkpoint::from_line(line).map_err(LineError::Malformed)?;
                 Entry::checkpoint(self.ledger_id, checkpoint.number, checkpoint.position, line.to_vec())
+            }
+            Some("cut") => {
+                let cut = Cut::from_line(line).map_err(LineError::Malformed)?;
+                Entry::cut(self.ledger_id, cut.number, cut.position, line.to_vec())
             }
             kind => return Err(LineError::Unknown(kind.unwrap_or_default().to_owned())),
         };

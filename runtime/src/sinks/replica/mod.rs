@@ -9,6 +9,7 @@
 //! <prefix>/<ledger id>/log/<segment>/<from>-<to>.ndjson              bytes of a segment, whole lines
 //! <prefix>/<ledger id>/heads/<segment>/<offset>.json                 head tables
 //! <prefix>/<ledger id>/checkpoints/<folder>/<first>-<last>.ndjson    checkpoints by number
+//! <prefix>/<ledger id>/cuts/<number>.json                            cuts
 //! ```
 //!
 //! # When it is durable
@@ -39,11 +40,11 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::names::{Folder, RangeName, checkpoint_folder, parse_head_table};
+pub(crate) use self::names::{Folder, RangeName, checkpoint_folder, parse_cut, parse_head_table};
 pub(crate) use self::objects::{ObjectError, Objects};
 pub use self::settings::{InvalidReplica, ReplicaSettings};
 
-use self::names::head_table_object;
+use self::names::{cut_object, head_table_object};
 use self::newest::Newest;
 use self::objects::Created;
 use self::series::{Part, Series};
@@ -120,6 +121,7 @@ impl Sink for ReplicaSink {
                 Step::HeadTable { position, bytes } => {
                     open.one(Folder::Heads, &head_table_object(position), bytes)?
                 }
+                Step::Cut { number, bytes } => open.one(Folder::Cuts, &cut_object(number), &bytes)?,
                 Step::Log { position, bytes } => open.lines(position, &bytes)?,
                 Step::Checkpoints { first, lines } => open.checkpoints(first, &lines)?,
             };

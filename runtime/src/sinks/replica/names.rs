@@ -13,6 +13,7 @@ pub(crate) enum Folder {
     Log,
     Heads,
     Checkpoints,
+    Cuts,
 }
 
 impl Folder {
@@ -22,6 +23,7 @@ impl Folder {
             Self::Log => "log",
             Self::Heads => "heads",
             Self::Checkpoints => "checkpoints",
+            Self::Cuts => "cuts",
         };
         format!("{ledger_id}/{name}")
     }
@@ -94,6 +96,17 @@ pub(crate) fn parse_head_table(name: &str) -> Option<LogPosition> {
     (head_table_object(position) == name).then_some(position)
 }
 
+/// The name of a cut in the folder of those.
+pub(crate) fn cut_object(number: u64) -> String {
+    format!("{number:020}.json")
+}
+
+/// Reads the name of a cut.
+pub(crate) fn parse_cut(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".json")?.parse().ok()?;
+    (cut_object(number) == name).then_some(number)
+}
+
 fn numbers(name: &str) -> Option<(u64, u64, u64)> {
     let (folder, range) = name.strip_suffix(".ndjson")?.split_once('/')?;
     let (from, to) = range.split_once('-')?;
@@ -122,6 +135,8 @@ mod tests {
         assert_eq!(RangeName::parse_checkpoints(&range.of_checkpoints()), Some(range));
         let position = LogPosition { segment: 3, offset: 44 };
         assert_eq!(parse_head_table(&head_table_object(position)), Some(position));
+        assert_eq!(cut_object(7), "00000000000000000007.json");
+        assert_eq!(parse_cut(&cut_object(7)), Some(7));
     }
 
     #[test]
@@ -146,5 +161,6 @@ mod tests {
             assert_eq!(RangeName::parse_checkpoints(name), None, "{name}");
         }
         assert_eq!(parse_head_table("00000001/9.json"), None);
+        assert_eq!((parse_cut("7.json"), parse_cut("00000000000000000007.ndjson")), (None, None));
     }
 }

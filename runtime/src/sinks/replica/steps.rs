@@ -13,6 +13,8 @@ pub(super) enum Step<'a> {
     Log { position: LogPosition, bytes: Vec<u8> },
     /// A head table.
     HeadTable { position: LogPosition, bytes: &'a [u8] },
+    /// A cut, with its newline.
+    Cut { number: u64, bytes: Vec<u8> },
     /// Checkpoints of one folder, without a hole between their numbers.
     Checkpoints { first: u64, lines: Vec<&'a [u8]> },
 }
@@ -76,6 +78,11 @@ pub(super) fn steps(batch: &[Entry], object_bytes: usize) -> Result<Vec<Step<'_>
                 flush(&mut lines, &mut steps);
                 steps.push(Step::HeadTable { position, bytes: entry.bytes() });
             }
+            (_, EntryKey::Cut(number)) => {
+                // Before the lines behind it, so that whoever sees a log that begins at it can also see it.
+                flush(&mut lines, &mut steps);
+                steps.push(Step::Cut { number, bytes: [entry.bytes(), b"\n"].concat() });
+            }
             (_, EntryKey::Identity(hash)) => {
                 steps.push(Step::Identity { hash: hash.to_string(), bytes: entry.bytes() });
             }
@@ -126,6 +133,7 @@ mod tests {
             entry(1, 1),
             checkpoint(9_999),
             checkpoint(10_000),
+            Entry::cut(ledger_id(), 3, at(1, 0), b"{}".to_vec()),
             entry(1, 2),
             Entry::head_table(ledger_id(), at(1, 3 * len), b"{}\n".to_vec()),
             entry(2, 0),
@@ -143,6 +151,7 @@ mod tests {
                     bytes.iter().filter(|byte| **byte == b'\n').count()
                 ),
                 Step::HeadTable { position, .. } => format!("table {}", position.segment),
+                Step::Cut { number, bytes } => format!("cut {number} {}", bytes.len()),
                 Step::Checkpoints { first, lines } => format!("checkpoints {first} {}", lines.len()),
             })
             .collect();
@@ -151,6 +160,7 @@ mod tests {
             [
                 "identity",
                 "log 1+0 2",
+                "cut 3 3",
                 "log 1+2 1",
                 "table 1",
                 "log 2+0 1",

@@ -14,8 +14,8 @@ use crate::log::LogPosition;
 use crate::sinks::SinkError;
 pub use crate::sinks::firestore::FirestoreSettings;
 use crate::sinks::firestore::{
-    ATTEMPTS, CHECKPOINTS, Client, EVENTS, HEAD_TABLES, IDENTITIES, LEDGERS, Refusal, number, of_ledger,
-    of_scope, parse_place, place, reference, text, timestamp,
+    ATTEMPTS, CHECKPOINTS, CUTS, Client, EVENTS, HEAD_TABLES, IDENTITIES, LEDGERS, Refusal, number,
+    of_ledger, of_scope, parse_place, place, reference, text, timestamp,
 };
 
 /// How many documents are asked for at once.
@@ -115,6 +115,18 @@ impl FirestoreSource {
         })
     }
 
+    /// Whole texts with their numbers.
+    fn numbered(
+        &self,
+        query: Query,
+        take: &mut dyn FnMut(u64, Vec<u8>) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        self.texts(query, &mut |found, line| {
+            let number = u64::try_from(found.integer("number")?);
+            take(number.map_err(|_| found.corrupt("its `number` is none"))?, line.into_bytes())
+        })
+    }
+
     fn below(&self, ledger_id: LedgerId, collection: &'static str, from: Option<String>) -> Query {
         let parent = of_ledger(ledger_id);
         let start = from.map(|id| vec![reference(format!("{}/{parent}/{collection}/{id}", self.documents))]);
@@ -188,16 +200,16 @@ impl Source for FirestoreSource {
         while let Some((position, bytes)) = lines.next_piece()? {
             take(SourcePiece::Log { position, bytes })?;
         }
+        // Each was stored before the first line of a log that begins at it.
+        self.numbered(self.below(ledger_id, CUTS, None), &mut |number, line| {
+            take(SourcePiece::Cut { number, line })
+        })?;
         let tables = self.below(ledger_id, HEAD_TABLES, Some(place(from.position)));
         self.texts(tables, &mut |found, table| {
             take(SourcePiece::HeadTable { position: found.place()?, bytes: table.into_bytes() })
         })?;
         let checkpoints = self.below(ledger_id, CHECKPOINTS, Some(number(from.checkpoint.saturating_add(1))));
-        self.texts(checkpoints, &mut |found, line| {
-            let number = u64::try_from(found.integer("number")?);
-            let number = number.map_err(|_| found.corrupt("its `number` is none"))?;
-            take(SourcePiece::Checkpoint { number, line: line.into_bytes() })
-        })
+        self.numbered(checkpoints, &mut |number, line| take(SourcePiece::Checkpoint { number, line }))
     }
 
     fn events(&self, scope: &Scope, query: &SourceQuery) -> Result<SourcePage, SourceError> {

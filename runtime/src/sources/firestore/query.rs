@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::ids::{LedgerId, Scope};
     use crate::log::LogPosition;
-    use crate::sinks::firestore::{ATTEMPTS, CHECKPOINTS, EVENTS, HEAD_TABLES, IDENTITIES, LEDGERS};
+    use crate::sinks::firestore::{ATTEMPTS, CHECKPOINTS, CUTS, EVENTS, HEAD_TABLES, IDENTITIES, LEDGERS};
 
     /// The definitions that are shipped.
     const DEFINITIONS: &str = include_str!("../../../../docs/sinks/firestore.indexes.json");
@@ -180,7 +180,7 @@ mod tests {
             lines_of(ledger_id, EVENTS, LogPosition::START),
             lines_of(ledger_id, ATTEMPTS, LogPosition::START),
         ];
-        for collection in [LEDGERS, IDENTITIES, HEAD_TABLES, CHECKPOINTS] {
+        for collection in [LEDGERS, IDENTITIES, HEAD_TABLES, CHECKPOINTS, CUTS] {
             queries.push(Query::new(None, collection, Order::by_name()));
         }
         for filters in 0_u32..64 {

@@ -1,9 +1,10 @@
 //! Puts one ledger together again from the pieces of a source.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::cuts::Cuts;
+use super::error::{Failed, RestoreError, io_failed};
 use super::marker::{LogGap, Marker};
 use crate::ids::LedgerId;
 use crate::log::checkpoint::{CHECKPOINTS_NAME, Checkpoint, CheckpointFile};
@@ -29,52 +30,6 @@ pub struct RestoredLedger {
     pub missing_checkpoint: Option<u64>,
     /// Bytes of the log that came with this restoring.
     pub new_bytes: u64,
-}
-
-/// A ledger could not be restored.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum RestoreError {
-    /// The source cannot be read, or contradicts itself or what was restored from it before.
-    Source(SourceError),
-    /// The directory cannot be used.
-    Directory {
-        /// What was attempted.
-        attempted: String,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The directory holds something else; nothing there was touched.
-    NotRestored {
-        /// The directory.
-        path: PathBuf,
-        /// What it holds.
-        holds: &'static str,
-    },
-}
-
-impl fmt::Display for RestoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Source(error) => error.fmt(f),
-            Self::Directory { attempted, .. } => write!(f, "restore a ledger: {attempted}"),
-            Self::NotRestored { path, holds } => write!(
-                f,
-                "restore a ledger in {}: it holds {holds}; give restored ledgers a directory of their own",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for RestoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Source(error) => std::error::Error::source(error),
-            Self::Directory { source, .. } => Some(source),
-            Self::NotRestored { .. } => None,
-        }
-    }
 }
 
 /// Restores what is new of a ledger. What was restored before an error stays.
@@ -125,23 +80,6 @@ fn begin(storage: &dyn Storage, ledger_id: LedgerId) -> Result<Marker, RestoreEr
     Ok(marker)
 }
 
-/// Why a piece was not taken.
-enum Failed {
-    Io(String, io::Error),
-    Corrupt(String),
-}
-
-impl Failed {
-    fn into_error(self, ledger_id: LedgerId) -> RestoreError {
-        match self {
-            Self::Io(attempted, source) => RestoreError::Directory { attempted, source },
-            Self::Corrupt(found) => {
-                RestoreError::Source(SourceError::corrupt(format!("restore ledger {ledger_id}"), found))
-            }
-        }
-    }
-}
-
 /// A ledger while it is restored.
 struct Restoring<'a> {
     storage: &'a dyn Storage,
@@ -152,12 +90,9 @@ struct Restoring<'a> {
     checkpoints: Option<Box<dyn StorageFile>>,
     /// Where the next checkpoint is written, and the number of the one before.
     next_checkpoint: (u64, u64),
+    cuts: Cuts,
     new_bytes: u64,
     failed: Option<Failed>,
-}
-
-fn io_failed<T>(attempted: &str, name: &str, result: io::Result<T>) -> Result<T, Failed> {
-    result.map_err(|error| Failed::Io(format!("{attempted} {name}"), error))
 }
 
 impl<'a> Restoring<'a> {
@@ -208,6 +143,7 @@ impl<'a> Restoring<'a> {
             segment: None,
             checkpoints: None,
             next_checkpoint,
+            cuts: Cuts::load(storage)?,
             new_bytes: 0,
             failed: None,
         })
@@ -229,6 +165,7 @@ impl<'a> Restoring<'a> {
             SourcePiece::Log { position, bytes } => self.log(position, &bytes),
             SourcePiece::HeadTable { position, bytes } => self.head_table(position, &bytes),
             SourcePiece::Checkpoint { number, line } => self.checkpoint(number, &line),
+            SourcePiece::Cut { number, line } => self.cuts.take(number, line),
         }
     }
 
@@ -342,7 +279,8 @@ impl<'a> Restoring<'a> {
     /// Beside a segment lies the newest of its tables.
     fn head_table(&mut self, position: LogPosition, bytes: &[u8]) -> Result<(), Failed> {
         self.reach(position)?;
-        if position > self.marker.end {
+        // That of a cut can come before the log that begins at it.
+        if position > self.marker.end && !self.cuts.name_table(position.segment, HeadTable::hash(bytes)) {
             return Ok(());
         }
         let name = head_table_name(position.segment);
@@ -423,6 +361,7 @@ impl<'a> Restoring<'a> {
         if let Some(file) = &self.checkpoints {
             io_failed("sync", CHECKPOINTS_NAME, file.sync_data())?;
         }
+        self.cuts.save(self.storage, self.marker.start)?;
         if self.marker == self.old {
             return Ok(());
         }

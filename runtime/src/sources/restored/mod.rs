@@ -1,5 +1,7 @@
 //! Ledgers put together again from what a source holds.
 
+mod cuts;
+mod error;
 mod ledger;
 mod marker;
 #[cfg(test)]
@@ -13,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::error::RestoreError;
+pub use self::ledger::RestoredLedger;
 pub(crate) use self::ledger::restore;
-pub use self::ledger::{RestoreError, RestoredLedger};
 pub use self::marker::LogGap;
 pub(crate) use self::view::Elsewhere;
 use self::view::Looks;
@@ -38,6 +41,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 ///
 /// Where the source lacks bytes in the middle of the log, the restored log ends before them and the gap is named;
 /// checkpoints are kept, so that `verify` finds it too. Two different bytes for one place are an error.
+///
+/// Where the source has the log from a cut on, `cuts.ndjson` is restored up to that cut, and `verify` begins there. Where
+/// it holds what the ledger has dropped, the whole log is restored and no cut is needed.
 #[derive(Clone)]
 pub struct Restored {
     directory: PathBuf,

@@ -40,6 +40,7 @@ pub const CHECKS: &[Check] = &[
     check("more_entries_than_a_request_takes", &[], values::more_entries_than_a_request_takes),
     check("more_bytes_than_a_request_takes", &[], values::more_bytes_than_a_request_takes),
     check("two_ledgers_on_one_target", &[], values::two_ledgers_on_one_target),
+    check("begins_at_a_cut", &[], reading::begins_at_a_cut),
     check("batches_that_come_again", &[], repeats::batches_that_come_again),
     check("batches_cut_at_other_places", &[], repeats::batches_cut_at_other_places),
     check("everything_again_after_a_restart", &[], repeats::everything_again_after_a_restart),

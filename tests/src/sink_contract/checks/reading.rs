@@ -1,10 +1,12 @@
 //! What a target holds is enough: to verify, to read on, to answer queries.
 
 use dataset_events::sinks::EntryKind;
-use dataset_events::sources::{SourceQuery, SourceStart};
+use dataset_events::sources::{SourceQuery, SourceStart, verify_source};
 use dataset_events::{DatasetEvent, LogPosition, Scope, VerifyOptions, verify};
 
-use crate::sink_contract::held::{from_source_after, put_together, scopes};
+use crate::sink_contract::held::{
+    assert_holds, assert_streams_are_whole, from_source_after, put_together, scopes,
+};
 use crate::sink_contract::{Driver, LedgerCut, Target, story};
 
 fn filled(target: &mut dyn Target, cut: &LedgerCut) {
@@ -24,6 +26,22 @@ pub(super) fn verified_from_the_target_alone(target: &mut dyn Target) {
     let (here, there) = (report(&cut.pieces), report(&target.held(cut.ledger_id)));
     assert!(here.is_verified() && here.protected.is_some(), "{here:?}");
     assert_eq!(there, here);
+}
+
+/// A sink that is attached when segments have been dropped: what it holds says so, and verifies alone.
+pub(super) fn begins_at_a_cut(target: &mut dyn Target) {
+    let cut = story::begins_at_a_cut();
+    for batch_entries in [cut.pieces.len(), 11] {
+        let mut driver = Driver::new(target, cut.ledger_id);
+        driver.forward_all(&cut, batch_entries);
+        driver.close();
+        assert_holds(target, &cut, &[]);
+    }
+    let Some(source) = target.source() else { return };
+    assert_streams_are_whole(&target.held(cut.ledger_id));
+    let verified = verify_source(&*source, cut.ledger_id, &VerifyOptions::new()).expect("verify the target");
+    let begins = verified.report.cut.as_ref().map(|cut| cut.number);
+    assert!(verified.is_verified() && begins == Some(2), "{verified:?}");
 }
 
 pub(super) fn source_reads_on(target: &mut dyn Target) {

@@ -29,9 +29,62 @@ pub(super) fn assert_in_order(entries: &[Stored], storage: &MemoryStorage) {
                     "checkpoint {number} comes before what it covers"
                 );
             }
+            EntryKind::Cut => assert!(entry.position <= end, "{entry:?} behind {end}"),
             EntryKind::Identity => panic!("the identity did not change"),
         }
     }
+}
+
+/// Cuts that are made meanwhile come behind the events that tell of them; for a sink that comes late, before the first
+/// line that is left, with the head table that the last one names.
+#[test]
+fn cuts_come_in_their_places() {
+    let (storage, rig, late, some) = (MemoryStorage::default(), Rig::new(), Rig::new(), Rig::new());
+    let options = || options(&storage).keep_for(Duration::ZERO).drop_without_copy(true);
+    let ledger = options().sink(rig.spec("copy").required(true)).open().unwrap();
+    for number in 1..=2 {
+        record(&ledger, "probe.old", 300);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while ledger.retain().unwrap().cut.is_none_or(|cut| cut.number != number) {
+            assert!(Instant::now() < deadline, "{:?}", ledger.retention());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    record(&ledger, "probe.new", 3);
+    ledger.sinks().add(late.spec("late")).unwrap();
+    ledger.sinks().add(some.spec("some").surfaces(["probe.*"])).unwrap();
+    wait_until_caught_up(&ledger, "some");
+    let status = wait_until_caught_up(&ledger, "late");
+    assert!(status.missed_segments > 1, "{status:?}");
+    ledger.close().unwrap();
+    let entries = rig.target.lock().entries.clone();
+    assert_in_order(&entries, &storage);
+    let cuts = storage.read("cuts.ndjson").unwrap().unwrap();
+    let forwarded = |entries: &[Stored]| {
+        let cuts = entries.iter().filter(|entry| entry.kind == EntryKind::Cut);
+        cuts.flat_map(|entry| [&entry.bytes[..], b"\n"].concat()).collect::<Vec<u8>>()
+    };
+    assert_eq!(forwarded(&entries), cuts);
+    for at in (0..entries.len()).filter(|at| entries[*at].kind == EntryKind::Cut) {
+        let before = String::from_utf8_lossy(&entries[at - 1].bytes);
+        assert!(before.contains("\"surface\":\"ledger.cut\""), "{before}");
+    }
+    let entries = late.target.lock().entries.clone();
+    assert_eq!(forwarded(&entries), cuts);
+    assert_eq!(forwarded(&some.target.lock().entries), b"", "not to a sink with a filter");
+    let place = |is_it: &dyn Fn(&Stored) -> bool| entries.iter().position(is_it).unwrap();
+    let cut = place(&|entry| entry.key == EntryKey::Cut(2));
+    let table = place(&|entry| entry.kind == EntryKind::HeadTable);
+    let line = place(&|entry| entry.kind == EntryKind::Event && entry.position >= entries[cut].position);
+    assert!(cut < table && table < line, "{cut}, {table}, {line}");
+    // Opened again, it does not come again; replayed, it does.
+    let ledger = options().sink(late.spec("late")).open().unwrap();
+    record(&ledger, "probe.new", 3);
+    wait_until_caught_up(&ledger, "late");
+    assert_eq!(forwarded(&late.target.lock().entries), cuts);
+    ledger.sinks().replay("late", &crate::sinks::ReplayFrom::Beginning).unwrap();
+    wait_for(&ledger, "late", |_| forwarded(&late.target.lock().entries).len() == 2 * cuts.len());
+    ledger.close().unwrap();
 }
 
 #[test]
