@@ -9,6 +9,7 @@ use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histog
 
 use crate::ids::LedgerId;
 use crate::ledger::{Group, Health, Ledger};
+use crate::retention::RetentionStatus;
 use crate::sinks::SinkStatus;
 
 const GROUP_EVENTS: &str = "dataset_events_group_events";
@@ -33,7 +34,17 @@ const SINK_DEAD_LETTERS: &str = "dataset_events_sink_dead_letters";
 const SINK_LAG_EVENTS: &str = "dataset_events_sink_lag_events";
 const SINK_LAG_BYTES: &str = "dataset_events_sink_lag_bytes";
 const SINK_LAG_SECONDS: &str = "dataset_events_sink_lag_seconds";
+const SINK_REDELIVERED: &str = "dataset_events_sink_redelivered_total";
 const SINK_STATE: &str = "dataset_events_sink_state";
+const DROPPED_SEGMENTS: &str = "dataset_events_retention_dropped_segments_total";
+const DROPPED_EVENTS: &str = "dataset_events_retention_dropped_events_total";
+const DROPPED_BYTES: &str = "dataset_events_retention_dropped_bytes_total";
+const SEGMENTS: &str = "dataset_events_retention_segments";
+const HOLDS: &str = "dataset_events_retention_holds";
+const RETENTION_OK: &str = "dataset_events_retention_ok";
+const LAST_PASS: &str = "dataset_events_retention_last_pass_age_seconds";
+const DISK: &str = "dataset_events_disk_bytes";
+const DISK_CAP: &str = "dataset_events_disk_cap_bytes";
 
 /// A group is durable.
 pub(crate) fn group(ledger: LedgerId, group: &Group, elapsed: Duration) {
@@ -67,10 +78,20 @@ impl Ledger {
     /// | `dataset_events_sink_duplicates_total` | counter | those of them that were there already |
     /// | `dataset_events_sink_retries_total` | counter | attempts of a `sink` that failed |
     /// | `dataset_events_sink_dead_letters` | gauge | entries that a `sink` refused for good |
+    /// | `dataset_events_sink_redelivered_total` | counter | dead letters that a `sink` took when they were offered again |
     /// | `dataset_events_sink_lag_events` | gauge | durable events that a `sink` has not acknowledged |
     /// | `dataset_events_sink_lag_bytes` | gauge | durable bytes of the log that it has not |
     /// | `dataset_events_sink_lag_seconds` | gauge | the age of the oldest of them |
     /// | `dataset_events_sink_state` | gauge | 1 for the `state` that a `sink` is in: `starting`, `running`, `waiting`, `hanging`, `paused`, `stopped`, `closed`; else 0 |
+    /// | `dataset_events_retention_segments` | gauge | segments of the log after the last pass; this and the next three from the first pass on |
+    /// | `dataset_events_retention_holds` | gauge | scopes under a legal hold then |
+    /// | `dataset_events_retention_ok` | gauge | 1, or 0 when the last pass failed |
+    /// | `dataset_events_retention_last_pass_age_seconds` | gauge | how long ago it was |
+    /// | `dataset_events_retention_dropped_segments_total` | counter | segments that were dropped since the ledger was opened |
+    /// | `dataset_events_retention_dropped_events_total` | counter | events in them |
+    /// | `dataset_events_retention_dropped_bytes_total` | counter | bytes of them |
+    /// | `dataset_events_disk_bytes` | gauge | what the ledger's files used at the last pass; this and the next where there is a cap |
+    /// | `dataset_events_disk_cap_bytes` | gauge | the cap |
     /// | `dataset_events_health` | gauge | 1 for the `state` that it is in: `green`, `shedding`, `failed`, `closed`; else 0 |
     ///
     /// The histograms come from the ledger's own thread; they begin when a recorder is installed.
@@ -108,6 +129,7 @@ impl Ledger {
         for sink in self.sinks().statuses() {
             publish_sink(&label, &sink);
         }
+        publish_retention(&label, &self.retention(), self.owner.retention.now());
         let state = match self.health() {
             Health::Green => "green",
             Health::Shedding => "shedding",
@@ -127,6 +149,7 @@ fn publish_sink(ledger: &str, status: &SinkStatus) {
         (SINK_FORWARDED, status.forwarded),
         (SINK_DUPLICATES, status.duplicates),
         (SINK_RETRIES, status.retries),
+        (SINK_REDELIVERED, status.redelivered),
     ] {
         counter!(name, &labels).absolute(value);
     }
@@ -142,6 +165,27 @@ fn publish_sink(ledger: &str, status: &SinkStatus) {
         let is_it = f64::from(u8::from(one == status.state.as_str()));
         let [ledger, sink] = labels.clone();
         gauge!(SINK_STATE, &[ledger, sink, ("state", one.to_owned())]).set(is_it);
+    }
+}
+
+fn publish_retention(ledger: &str, status: &RetentionStatus, now_us: i64) {
+    let set = |name, value: f64| gauge!(name, "ledger" => ledger.to_owned()).set(value);
+    if let Some(at_us) = status.last_pass_us {
+        set(SEGMENTS, status.segments as f64);
+        set(HOLDS, status.holds as f64);
+        set(RETENTION_OK, f64::from(u8::from(status.error.is_none())));
+        set(LAST_PASS, (now_us - at_us).max(0) as f64 / 1e6);
+        for (name, value) in [
+            (DROPPED_SEGMENTS, status.dropped_segments),
+            (DROPPED_EVENTS, status.dropped_events),
+            (DROPPED_BYTES, status.dropped_bytes),
+        ] {
+            counter!(name, "ledger" => ledger.to_owned()).absolute(value);
+        }
+    }
+    if let Some(cap) = status.max_disk_bytes {
+        set(DISK, status.disk_bytes as f64);
+        set(DISK_CAP, cap as f64);
     }
 }
 
@@ -164,6 +208,7 @@ fn describe() {
     describe_counter!(SINK_FORWARDED, Unit::Count, "Entries that a sink acknowledged.");
     describe_counter!(SINK_DUPLICATES, Unit::Count, "Entries that a sink had already.");
     describe_counter!(SINK_RETRIES, Unit::Count, "Attempts of a sink that failed.");
+    describe_counter!(SINK_REDELIVERED, Unit::Count, "Dead letters that a sink took in the end.");
     describe_gauge!(SINK_DEAD_LETTERS, Unit::Count, "Entries that a sink refused for good.");
     describe_gauge!(SINK_LAG_EVENTS, Unit::Count, "Durable events that a sink has not acknowledged.");
     describe_gauge!(
@@ -173,5 +218,18 @@ fn describe() {
     );
     describe_gauge!(SINK_LAG_SECONDS, Unit::Seconds, "The age of the oldest line that a sink lacks.");
     describe_gauge!(SINK_STATE, "1 for the state that a sink is in, 0 for the others.");
+    describe_gauge!(SEGMENTS, Unit::Count, "Segments of the log after the last pass of retention.");
+    describe_gauge!(HOLDS, Unit::Count, "Scopes under a legal hold.");
+    describe_gauge!(RETENTION_OK, "1, or 0 when the last pass of retention failed.");
+    describe_gauge!(LAST_PASS, Unit::Seconds, "How long ago the last pass of retention was.");
+    describe_counter!(
+        DROPPED_SEGMENTS,
+        Unit::Count,
+        "Segments that were dropped since the ledger was opened."
+    );
+    describe_counter!(DROPPED_EVENTS, Unit::Count, "Events that were dropped with them.");
+    describe_counter!(DROPPED_BYTES, Unit::Bytes, "Bytes of the log that were dropped with them.");
+    describe_gauge!(DISK, Unit::Bytes, "What the ledger's files use, where there is a cap.");
+    describe_gauge!(DISK_CAP, Unit::Bytes, "The cap on what the ledger's files use.");
     describe_gauge!(HEALTH, "1 for the state that the ledger is in, 0 for the others.");
 }

@@ -40,6 +40,11 @@ fn the_health_of_a_ledger_is_in_the_text_of_an_exporter() {
         std::thread::sleep(Duration::from_millis(1));
     }
     test.ledger().publish_metrics();
+    assert!(!handle.render().contains("dataset_events_retention_"), "there was no pass");
+    test.ledger().hold(ctx.scope(), "a case").expect("held");
+    test.ledger().retain().expect("a pass");
+    test.flush();
+    test.ledger().publish_metrics();
     let text = handle.render();
     let label = format!("ledger=\"{}\"", test.ledger().id());
     let of = |metric: &str| value(&text, &format!("dataset_events_{metric}{{{label}"));
@@ -64,6 +69,10 @@ fn the_health_of_a_ledger_is_in_the_text_of_an_exporter() {
         value(&text, &format!("dataset_events_sink_state{{{label},sink=\"away\",state=\"{state}\""))
     };
     assert_eq!((state("stopped"), state("running")), (1.0, 0.0));
+    assert_eq!((of("retention_segments"), of("retention_holds"), of("retention_ok")), (1.0, 1.0, 1.0));
+    assert_eq!((of("retention_dropped_segments_total"), of("retention_dropped_bytes_total")), (0.0, 0.0));
+    assert!((0.0..60.0).contains(&of("retention_last_pass_age_seconds")));
+    assert!(!text.contains("dataset_events_disk_"), "there is no cap");
     assert_eq!(of("group_events_sum"), stats.events as f64);
     // A group without lines, such as that of an idle flush, is no sample.
     assert!(of("group_events_count") >= 1.0 && of("group_events_count") <= stats.groups as f64);

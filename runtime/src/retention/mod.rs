@@ -102,12 +102,20 @@ pub struct RetentionStatus {
     pub keep_for: Option<Duration>,
     /// Passes since the ledger was opened.
     pub passes: u64,
+    /// When the last one was, in microseconds since 1970 (UTC).
+    pub last_pass_us: Option<i64>,
+    /// Segments of the log after it.
+    pub segments: u64,
+    /// Scopes under a hold then.
+    pub holds: u64,
     /// Cuts that were made since then.
     pub cuts: u64,
     /// Events that were dropped since then.
     pub dropped_events: u64,
     /// Bytes of the log that were dropped since then.
     pub dropped_bytes: u64,
+    /// Segments that were dropped since then.
+    pub dropped_segments: u64,
     /// What keeps the oldest segment that is left, by the last pass.
     pub kept: Kept,
     /// Why the last pass failed, if it did.
@@ -125,9 +133,13 @@ impl RetentionStatus {
         Self {
             keep_for: settings.keep_for,
             passes: 0,
+            last_pass_us: None,
+            segments: 0,
+            holds: 0,
             cuts: 0,
             dropped_events: 0,
             dropped_bytes: 0,
+            dropped_segments: 0,
             kept: Kept::Everything,
             error: None,
             max_disk_bytes: settings.max_disk_bytes,
@@ -146,6 +158,7 @@ impl RetentionStatus {
             self.cuts += 1;
             self.dropped_events += cut.events;
             self.dropped_bytes += cut.dropped_bytes();
+            self.dropped_segments += cut.segments.len() as u64;
         }
     }
 }
@@ -238,7 +251,7 @@ impl Retention {
         carried.push(carry);
     }
 
-    fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.shared.clock.anchor().wall_us(self.shared.clock.cut_ticks())
     }
 
@@ -259,7 +272,16 @@ impl Retention {
         if let Err(error) = self.measure(&mut state) {
             result = result.and(Err(error));
         }
-        lock(&self.status).take(&result, &state);
+        let segments = self
+            .storage
+            .list("log")
+            .map_or(0, |names| names.iter().filter(|name| name.ends_with(".ndjson")).count());
+        // One that cannot be read keeps every segment, and the pass says so.
+        let holds = holds::read(&*self.storage, self.shared.ledger_id).map_or(0, |holds| holds.len());
+        let mut status = lock(&self.status);
+        (status.last_pass_us, status.segments, status.holds) = (Some(now), segments as u64, holds as u64);
+        status.take(&result, &state);
+        drop(status);
         result
     }
 }
