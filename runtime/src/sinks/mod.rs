@@ -12,7 +12,6 @@ mod error;
 pub mod firestore;
 pub(crate) mod forwarder;
 #[cfg(any(feature = "firestore", feature = "bigquery"))]
-#[allow(dead_code, unused_imports, reason = "the sinks that use it follow")]
 pub mod google;
 mod known;
 pub mod memory;
