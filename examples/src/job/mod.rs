@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::services::{Issuer, SinkReport, dashboard_of, ledger_config, sign_in_link};
+use crate::services::{Issuer, SinkReport, dashboard_of, ledger_config, sign_in_link, with_causes};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -96,8 +96,17 @@ pub(crate) async fn run(args: &JobArgs) -> Result<bool, Box<dyn Error>> {
     match serve(args, &mut services, &issuer, documents, interrupt).await {
         Ok(Served::Worked) => {
             // The last checkpoint, which closing makes, covers all that the report is about.
-            let sinks = services.end().await?;
-            report(args, sources, async { Ok(sinks) }).await
+            let (ended, sinks) = match services.end().await {
+                Ok(sinks) => (Ok(()), Ok(sinks)),
+                Err(error) => {
+                    let sinks = Err(with_causes(&error));
+                    (Err(error), sinks)
+                }
+            };
+            // The work is in the ledgers, also where a service did not end in order.
+            let reported = report(args, sources, async { sinks }).await;
+            ended?;
+            reported
         }
         Ok(Served::Reported(is_verified)) => {
             println!("\nThe services answer what is in flight and drain their ledgers.");
@@ -144,12 +153,7 @@ async fn serve(
     let client = Client::new(&gateway.url())?;
     let sources = services.sources();
     let before = requests(&sources).await?;
-    let stop = async {
-        tokio::select! {
-            error = services.died() => Stop::Died(error),
-            () = &mut interrupt => Stop::Interrupted,
-        }
-    };
+    let stop = stopped_by(services, interrupt.as_mut());
     match work(&client, &sources, before, issuer, documents, stop).await? {
         None => {}
         Some(Stop::Died(error)) => return Err(error.into()),
@@ -158,11 +162,36 @@ async fn serve(
     if args.once {
         return Ok(Served::Worked);
     }
-    let is_verified = report(args, sources, async { Ok(services.sinks().await?) }).await?;
-    invite(services, issuer)?;
+    let asked = services.sinks();
+    let mut stopped = None;
+    let sinks = async {
+        tokio::select! {
+            sinks = asked => sinks,
+            stop = stopped_by(services, interrupt.as_mut()) => {
+                stopped = Some(stop);
+                Err("the job ended before the services said".to_owned())
+            }
+        }
+    };
+    let is_verified = report(args, sources, sinks).await?;
+    let stopped = match stopped {
+        Some(stopped) => stopped,
+        None => {
+            invite(services, issuer)?;
+            stopped_by(services, interrupt).await
+        }
+    };
+    match stopped {
+        Stop::Died(error) => Err(error.into()),
+        Stop::Interrupted => Ok(Served::Reported(is_verified)),
+    }
+}
+
+/// Waits for what ends the job before it is done.
+async fn stopped_by(services: &mut Services, interrupt: Pin<&mut impl Future<Output = ()>>) -> Stop {
     tokio::select! {
-        error = services.died() => Err(error.into()),
-        () = interrupt => Ok(Served::Reported(is_verified)),
+        error = services.died() => Stop::Died(error),
+        () = interrupt => Stop::Interrupted,
     }
 }
 
@@ -216,11 +245,11 @@ async fn requests(sources: &[Source; 2]) -> Result<Requests, Box<dyn Error>> {
 async fn report(
     args: &JobArgs,
     sources: [Source; 2],
-    sinks: impl Future<Output = Result<[Vec<SinkReport>; 2], Box<dyn Error>>>,
+    sinks: impl Future<Output = Result<[Vec<SinkReport>; 2], String>>,
 ) -> Result<bool, Box<dyn Error>> {
     let mut collected = tokio::task::spawn_blocking(move || report::collect(&sources)).await??;
     // After the events were counted: what a sink lacks of them, it lacks at most.
-    collected.add_sinks(sinks.await?);
+    collected.add_sinks(sinks.await);
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&collected.report)?;
         std::fs::write(path, json)

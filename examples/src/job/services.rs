@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::services::{ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, SinkReport, Start};
+use crate::services::{
+    ENGINES, GATEWAY, GatewayConfig, Issuer, Secret, ServiceConfig, SinkReport, Start, with_causes,
+};
 
 use super::process::{ProcessError, Service};
 use super::report::Source;
@@ -16,6 +18,8 @@ const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 const REQUESTS_PER_SECOND: u32 = 2_000;
 /// How long after a failed request the service that caused it may take to be gone.
 const DYING: Duration = Duration::from_secs(1);
+/// How long a service may take to say how its sinks fare.
+const ASKING: Duration = Duration::from_secs(30);
 
 /// The two services, each a process of its own.
 #[derive(Debug)]
@@ -58,15 +62,18 @@ impl Services {
         [source(GATEWAY, &self.gateway), source(ENGINES, &self.engines)]
     }
 
-    /// How the sinks of both ledgers fare, in the order of [`sources`](Self::sources).
-    pub(super) async fn sinks(&self) -> Result<[Vec<SinkReport>; 2], reqwest::Error> {
-        // On this machine, whatever proxy the environment names for the way out of it.
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let of = async |service: &Service| {
+    /// How the sinks of both ledgers fare, in the order of [`sources`](Self::sources); or who could not be asked, and
+    /// why.
+    pub(super) fn sinks(&self) -> impl Future<Output = Result<[Vec<SinkReport>; 2], String>> + use<> {
+        let of = |name: &'static str, service: &Service| {
             let url = format!("http://{}/sinks", service.started().operations);
-            http.get(url).send().await?.error_for_status()?.json().await
+            async move {
+                let asked = ask(&url).await;
+                asked.map_err(|error| format!("ask the {name} at {url}: {}", with_causes(&error)))
+            }
         };
-        Ok([of(&self.gateway).await?, of(&self.engines).await?])
+        let (gateway, engines) = (of(GATEWAY, &self.gateway), of(ENGINES, &self.engines));
+        async move { Ok([gateway.await?, engines.await?]) }
     }
 
     /// Waits until one of them ends, which none should.
@@ -101,6 +108,12 @@ impl Services {
             }
         }
     }
+}
+
+async fn ask(url: &str) -> reqwest::Result<Vec<SinkReport>> {
+    // On this machine, whatever proxy the environment names for the way out of it.
+    let http = reqwest::Client::builder().no_proxy().timeout(ASKING).build()?;
+    http.get(url).send().await?.error_for_status()?.json().await
 }
 
 fn report(error: Option<ProcessError>) {

@@ -85,6 +85,18 @@ pub enum ServiceError {
     Metrics(#[source] RecorderError),
 }
 
+/// An error with what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// Which sinks this program lacks, and how to build it with them.
 fn sinks_hint() -> &'static str {
     match cfg!(feature = "sinks") {

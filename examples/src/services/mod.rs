@@ -20,6 +20,7 @@ use dataset_events::Env;
 
 pub use config::{Ended, GatewayConfig, Patience, Secret, ServiceConfig, Start, Started, UserKeys};
 pub use error::ServiceError;
+pub(crate) use error::with_causes;
 pub use gateway::Gateway;
 pub use issuer::{Issuer, IssuerError};
 pub use run::{Running, run_from_stdin, start, start_with};

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::config::{Ended, Patience, ServiceConfig, Start, Started};
 use super::error::ServiceError;
-use super::sinks::{SinkReport, ledger_config};
+use super::sinks::{SharedConfig, SinkReport, ledger_config, reload_on_sighup};
 use super::{ENGINES, GATEWAY, Gateway, engines, gateway, ledgers_of};
 use crate::engines::{Engines, Nexus, Sources};
 
@@ -25,7 +25,7 @@ use crate::engines::{Engines, Nexus, Sources};
 pub struct Running {
     started: Started,
     ledger: Ledger,
-    config: Config,
+    config: SharedConfig,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<ServeReport, ServiceError>>,
 }
@@ -109,6 +109,7 @@ async fn start_until(
         Start::Gateway(config) => (GATEWAY, &config.service),
     };
     let (ledger, ledger_config) = open_ledger(name, config)?;
+    let ledger_config = SharedConfig::new(ledger_config);
     let nexus = Nexus::open(config.root.join(format!("{name}.sqlite")), Sources::system())?;
     let mut health = HealthChecks::new(&ledger);
     let (router, admission, views) = match start {
@@ -127,7 +128,7 @@ async fn start_until(
         }
     };
     let (listener, listening) = listen(config.listen).await?;
-    let (operations, operating) = operations(config.operations, &ledger, &health).await?;
+    let (operations, operating) = operations(config.operations, &ledger, &ledger_config, &health).await?;
     let started = Started {
         listening,
         operations,
@@ -176,11 +177,12 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Servic
 async fn operations(
     address: SocketAddr,
     ledger: &Ledger,
+    config: &SharedConfig,
     health: &HealthChecks,
 ) -> Result<(SocketAddr, impl Future<Output = ()> + Send + 'static), ServiceError> {
     let metrics = MetricsEndpoint::new(ledger).map_err(ServiceError::Metrics)?;
-    let of_sinks = ledger.clone();
-    let sinks = get(|| async move { Json(SinkReport::of_ledger(&of_sinks)) });
+    let (of_sinks, config) = (ledger.clone(), config.clone());
+    let sinks = get(|| async move { Json(SinkReport::of_ledger(&of_sinks, &config)) });
     let router = Router::new().merge(health.clone().router()).merge(metrics.router()).route("/sinks", sinks);
     let (listener, listening) = listen(address).await?;
     let serving = async move {
@@ -217,11 +219,17 @@ pub async fn run_from_stdin() -> Result<(), ServiceError> {
         Start::Gateway(_) => GATEWAY,
     });
     let running = start_until(&start, Patience::default(), stop, shutdown).await?;
-    let ledger = running.ledger().clone();
-    let _reload = running.config.reload_on_sighup(&ledger).map_err(ServiceError::Reload)?;
+    let (ledger, config) = (running.ledger().clone(), running.config.clone());
+    let file = match &start {
+        Start::Engines(config) => config.ledger_config.clone(),
+        Start::Gateway(config) => config.service.ledger_config.clone(),
+    };
+    let reloading = reload_on_sighup(ledger.clone(), file, config.clone()).map_err(ServiceError::Reload)?;
+    let reloading = tokio::spawn(reloading);
     say(running.started())?;
     let report = running.ended().await?;
-    let sinks = SinkReport::of_ledger(&ledger);
+    reloading.abort();
+    let sinks = SinkReport::of_ledger(&ledger, &config);
     say(&Ended { is_complete: report.cut == 0, drained_events: report.drained.events, sinks })
 }
 

@@ -24,6 +24,8 @@ fn the_report_shows_what_the_sinks_of_both_ledgers_have() {
     for sink in sinks {
         assert_eq!(sink["name"], "files");
         assert_eq!(sink["kind"], "ndjson");
+        assert_eq!(sink["is_copy"], true, "{sink}");
+        assert_eq!(sink["is_on_same_disk"], true, "{sink}");
         assert_eq!(sink["acknowledged_events"], sink["events"]);
         assert!(number(&sink["events"]) > 0, "{sink}");
     }
@@ -34,9 +36,12 @@ fn the_report_shows_what_the_sinks_of_both_ledgers_have() {
         assert!(files.join(name).is_dir(), "{} is forwarded", ledger.display());
     }
     let console = String::from_utf8(output.stdout).expect("text");
-    for expected in
-        ["Sinks of the ledger of gateway", "Sinks of the ledger of engines", "Loss bound: no sink holds"]
-    {
+    for expected in [
+        "Sinks of the ledger of gateway",
+        "Sinks of the ledger of engines",
+        "Loss bound of what is durable: no sink holds a whole copy off the disk of engines; all is lost with it. \
+         On the same disk, `files` has it all.",
+    ] {
         assert!(console.contains(expected), "the console does not show {expected}:\n{console}");
     }
 }

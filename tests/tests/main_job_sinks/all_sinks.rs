@@ -88,10 +88,14 @@ fn assert_reported(said: &str, report: &Value, homes: &[Home]) {
             assert_eq!(sink["acknowledged_events"], events, "{name}: {sink}");
             assert_eq!(sink["lag_bytes"], 0, "{name}: {sink}");
             assert_eq!(sink["dead_letters"], 0, "{name}: {sink}");
-            assert_eq!(sink["is_copy"], sink["name"] != "files", "{name}: {sink}");
+            assert_eq!(sink["missed_segments"], 0, "{name}: {sink}");
+            assert_eq!(sink["is_copy"], true, "{name}: {sink}");
+            let is_directory = ["archive", "files"].map(Value::from).contains(&sink["name"]);
+            assert_eq!(sink["is_on_same_disk"], is_directory, "{name}: {sink}");
         }
         assert!(said.contains(&format!("Sinks of the ledger of {name}\n")), "{said}");
-        assert!(said.contains(&format!("Loss bound: nothing is lost with the disk of {name};")), "{said}");
+        let bound = format!("Loss bound of what is durable: nothing is lost with the disk of {name};");
+        assert!(said.contains(&bound), "{said}");
     }
 }
 

@@ -1,21 +1,27 @@
 //! The main job as a process, over documents, a root and a configuration of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use dataset_events_examples::services::SinkReport;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Far more than any step takes.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(600);
+/// Far more than one answer takes.
+const ANSWER: Duration = Duration::from_secs(60);
+/// What the job says when its work is done.
+const WORKED: &str = "requests were answered";
 
 /// Documents, a root, and a place for configuration and report.
 pub(crate) struct Job {
@@ -55,12 +61,20 @@ impl Job {
     }
 
     pub(crate) fn attempt(&self) -> Output {
-        self.command().arg("--once").output().expect("run the main job")
+        let mut command = self.command();
+        command.arg("--once").process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start the main job");
+        let stdout = all_of(child.stdout.take().expect("its output"));
+        let stderr = all_of(child.stderr.take().expect("its messages"));
+        let status = ended(&mut child);
+        let text = |reader: JoinHandle<Vec<u8>>| reader.join().expect("read what the job says");
+        Output { status, stdout: text(stdout), stderr: text(stderr) }
     }
 
     fn command(&self) -> Command {
         let mut command = program();
         command
+            .args(["--files", "10000"])
             .args(["--docs".as_ref(), self.path("docs").as_os_str()])
             .args(["--root".as_ref(), self.path("var").as_os_str()])
             .args(["--config".as_ref(), self.path("sinks.toml").as_os_str()])
@@ -73,9 +87,11 @@ impl Job {
         let mut command = self.command();
         command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("start the main job");
-        let mut output = BufReader::new(child.stdout.take().expect("its output"));
-        let services = line_with(&mut output, "takes requests at");
-        let operators = line_with(&mut output, "For operators: ");
+        let said = lines(child.stdout.take().expect("its output"));
+        let messages = lines(child.stderr.take().expect("its messages"));
+        let mut running = Running { child, said, messages, services: Vec::new() };
+        let services = line_with(&running.said, "takes requests at");
+        let operators = line_with(&running.said, "For operators: ");
         let service = |name: &str| Service {
             name: name.to_owned(),
             process: between(&services, &format!("{name} (process "), ")").parse().expect("a process"),
@@ -84,8 +100,8 @@ impl Job {
                 .parse()
                 .expect("an address"),
         };
-        let services = [service("gateway"), service("engines")];
-        Running { child, _output: output, services }
+        running.services = ["gateway", "engines"].map(service).into();
+        running
     }
 }
 
@@ -101,16 +117,57 @@ pub(crate) fn program() -> Command {
     command
 }
 
-fn line_with(output: &mut impl BufRead, text: &str) -> String {
-    let mut said = String::new();
-    loop {
-        let mut line = String::new();
-        let read = output.read_line(&mut line).expect("read what the job says");
-        assert!(read > 0, "the job did not say {text:?}:\n{said}");
-        if line.contains(text) {
-            return line.trim_end().to_owned();
+/// Everything that comes, read on a thread of its own.
+fn all_of(mut input: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        input.read_to_end(&mut bytes).expect("read what the job says");
+        bytes
+    })
+}
+
+/// Line by line, read on a thread of its own.
+fn lines(input: impl Read + Send + 'static) -> Receiver<String> {
+    let (say, said) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(input).lines() {
+            let Ok(line) = line else { return };
+            if say.send(line).is_err() {
+                return;
+            }
         }
-        said.push_str(&line);
+    });
+    said
+}
+
+/// Waits for a line with a text in it.
+fn line_with(said: &Receiver<String>, text: &str) -> String {
+    let deadline = Instant::now() + DEADLINE;
+    let mut before = String::new();
+    loop {
+        let line = said.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let line = line.unwrap_or_else(|error| panic!("the job did not say {text:?} ({error}):\n{before}"));
+        if line.contains(text) {
+            return line;
+        }
+        before.push_str(&line);
+        before.push('\n');
+    }
+}
+
+/// Waits for a job; one that does not end is killed, and its services with its end of their input.
+fn ended(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(status) = child.try_wait().expect("wait for the job") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("kill the job");
+            child.wait().expect("wait for the job");
+            panic!("the main job did not end within {} s", DEADLINE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -138,7 +195,7 @@ impl Service {
         let url = format!("http://{}/sinks", self.operations);
         let asked = async {
             // On this machine, whatever proxy the environment names.
-            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let client = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().expect("a client");
             let answer = client.get(url).send().await.expect("the operations address answers");
             answer.json().await.expect("the state of the sinks")
         };
@@ -146,27 +203,74 @@ impl Service {
     }
 }
 
-/// A job that runs, with its services.
+/// A job that runs, with its services. Dropped, it is killed with them.
 pub(crate) struct Running {
     child: Child,
-    _output: BufReader<ChildStdout>,
-    pub(crate) services: [Service; 2],
+    said: Receiver<String>,
+    messages: Receiver<String>,
+    pub(crate) services: Vec<Service>,
 }
 
 impl Running {
+    /// Waits for a message, of the job or of a service, with a text in it.
+    pub(crate) fn message_with(&self, text: &str) -> String {
+        line_with(&self.messages, text)
+    }
+
+    /// Waits until the job has said that its work is done and its report stands.
+    pub(crate) fn until_reported(&self) {
+        line_with(&self.said, "The services go on until Ctrl-C");
+    }
+
+    /// Whether it has not said yet that its work is done.
+    pub(crate) fn is_at_work(&mut self) -> bool {
+        let is_alive = matches!(self.child.try_wait(), Ok(None));
+        is_alive && !self.said.try_iter().any(|line| line.contains(WORKED))
+    }
+
+    /// Ctrl-C, and how it ended.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::INT).expect("interrupt the job");
+        ended(&mut self.child)
+    }
+
     /// SIGKILL to the services and the job, each of which leads a process group; returns when none is left.
     pub(crate) fn kill(mut self) {
-        for Service { process, name, .. } in &self.services {
-            let id = Pid::from_raw(*process).expect("a process id");
-            kill_process_group(id, Signal::KILL).unwrap_or_else(|error| panic!("kill the {name}: {error}"));
-        }
-        kill_process(Pid::from_child(&self.child), Signal::KILL).expect("kill the job");
-        self.child.wait().expect("wait for the job");
+        self.kill_all().expect("kill the job and its services");
         // Its end comes when the last of them is gone: all of them write there.
-        let mut messages = self.child.stderr.take().expect("its messages");
-        let (say_gone, gone) = channel();
-        std::thread::spawn(move || say_gone.send(messages.read_to_end(&mut Vec::new()).map(|_| ())));
-        gone.recv_timeout(DEADLINE).expect("all of them end").expect("read their messages");
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("not all of them ended"),
+            }
+        }
+    }
+
+    /// A service may be gone before its turn: the job ends it when it finds the other one dead.
+    fn kill_all(&mut self) -> Result<(), Errno> {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return Ok(());
+        }
+        for service in &self.services {
+            let id = Pid::from_raw(service.process).ok_or(Errno::SRCH)?;
+            match kill_process_group(id, Signal::KILL) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // It is no zombie's id of another: it was not waited for yet.
+        kill_process(Pid::from_child(&self.child), Signal::KILL)?;
+        let _ = self.child.wait();
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // What failed before is told already.
+        let _ = self.kill_all();
     }
 }
 

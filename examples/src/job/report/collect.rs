@@ -88,6 +88,7 @@ pub(crate) fn collect(sources: &[Source]) -> Result<Collected, ReportError> {
     let report = Report {
         verified: services.iter().all(|service| service.verified),
         services,
+        sinks_unknown: None,
         surfaces: counts.surfaces(),
         trace_id: trace.as_ref().map(|trace| trace.trace_id.to_string()),
     };

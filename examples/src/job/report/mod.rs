@@ -24,6 +24,8 @@ pub(crate) struct Report {
     /// Whether every ledger verifies.
     pub(crate) verified: bool,
     pub(crate) services: Vec<ServiceReport>,
+    /// Why it is not known how the sinks of the services fare.
+    pub(crate) sinks_unknown: Option<String>,
     /// Over both services.
     pub(crate) surfaces: Vec<SurfaceReport>,
     /// The trace that is shown.

@@ -35,6 +35,9 @@ pub(crate) fn text(collected: &Collected) -> Result<String, fmt::Error> {
     for (service, verdict) in report.services.iter().zip(&collected.verdicts) {
         writeln!(text, "\nVerify the ledger of {}\n{}", service.service, verdict.to_string().trim_end())?;
     }
+    if let Some(error) = &report.sinks_unknown {
+        writeln!(text, "\nHow the sinks of the ledgers fare is not known: {error}")?;
+    }
     for service in &report.services {
         sinks::of_report(&mut text, service.service, &service.sinks)?;
     }
