@@ -72,7 +72,8 @@ impl Settings for BigQuerySettings {
                 Ok(settings)
             }),
             default: "",
-            what: "Another address of the REST interface than Google's",
+            what: "Another address of the REST interface, `http` or `https`; a host that is not under `googleapis.com` \
+                   is another server",
         },
         Key {
             name: "storage_endpoint",
@@ -81,7 +82,7 @@ impl Settings for BigQuerySettings {
                 Ok(settings)
             }),
             default: "",
-            what: "Another address of the Storage Write API than Google's",
+            what: "Another address of the Storage Write API; as `rest_endpoint`",
         },
         Key {
             name: "credentials",

@@ -19,6 +19,7 @@
 mod client;
 mod connection;
 mod encoder;
+mod endpoint;
 mod lane;
 mod row;
 mod schema;

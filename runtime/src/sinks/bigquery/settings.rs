@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::endpoint::server_of;
 use super::row::TableKind;
 use super::views::BigQueryView;
 use crate::sinks::google::GoogleCredentials;
@@ -26,9 +27,13 @@ pub struct BigQuerySettings {
     ///
     /// Given, it also replaces what an existing table has; not given, that stays as it is.
     pub partition_expiry: Option<Duration>,
-    /// Where BigQuery's REST interface is. Defaults to Google's.
+    /// Where BigQuery's REST interface is, `http` or `https`, without a user, a password or a query. Defaults to
+    /// Google's.
+    ///
+    /// Another name under `googleapis.com` is another way to the same tables. Any other host is another server: the
+    /// sink begins anew there.
     pub rest_endpoint: Option<String>,
-    /// Where the Storage Write API is. Defaults to Google's.
+    /// Where the Storage Write API is; as the [`rest_endpoint`](Self::rest_endpoint). Defaults to Google's.
     pub storage_endpoint: Option<String>,
     /// Which credentials are sent. Defaults to the application default credentials.
     pub credentials: GoogleCredentials,
@@ -98,7 +103,7 @@ impl BigQuerySettings {
         self
     }
 
-    /// Other addresses than Google's: of the REST interface and of the Storage Write API.
+    /// Other addresses than those of the clients: of the REST interface and of the Storage Write API.
     #[must_use]
     pub fn endpoints(mut self, rest: impl Into<String>, storage: impl Into<String>) -> Self {
         self.rest_endpoint = Some(rest.into());
@@ -141,11 +146,11 @@ impl BigQuerySettings {
         self
     }
 
-    /// Checks the names. The sink does this itself when it is opened.
+    /// Checks the names and addresses. The sink does this itself when it is opened.
     ///
     /// # Errors
     ///
-    /// Which name is wrong, and what is accepted.
+    /// Which name or address is wrong, and what is accepted.
     pub fn check(&self) -> Result<(), String> {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         let check = |what: &str, name: &str, extra: &str| {
@@ -159,6 +164,13 @@ impl BigQuerySettings {
         check("dataset", &self.dataset, "")?;
         check("table", &self.table, "-")?;
         check("entries table", &self.entries_table, "-")?;
+        for (what, endpoint) in
+            [("rest_endpoint", &self.rest_endpoint), ("storage_endpoint", &self.storage_endpoint)]
+        {
+            if let Some(Err(reason)) = endpoint.as_deref().map(server_of) {
+                return Err(format!("`{what}` is not accepted: {reason}"));
+            }
+        }
         if self.table.eq_ignore_ascii_case(&self.entries_table) {
             return Err(format!("`{}` cannot be both tables: name another one", self.table));
         }
@@ -191,11 +203,19 @@ impl BigQuerySettings {
     }
 
     /// Where other servers than Google's are, to be put behind the tables: tables of one name there are others.
+    ///
+    /// Two spellings of one server must give one text: a sink whose target changes forgets what it has in flight.
     pub(super) fn endpoints_text(&self) -> String {
-        let endpoints = [&self.rest_endpoint, &self.storage_endpoint];
-        match endpoints.map(|endpoint| endpoint.as_deref().map(without_user)) {
+        let server = |endpoint: &Option<String>| match endpoint.as_deref().map(server_of) {
+            None | Some(Ok(None)) => None,
+            Some(Ok(Some(server))) => Some(server),
+            // Nothing is sent there: `check` refuses it.
+            Some(Err(_)) => Some("an address that is not accepted".to_owned()),
+        };
+        let text = |server: Option<String>| server.unwrap_or_else(|| "Google".to_owned());
+        match [&self.rest_endpoint, &self.storage_endpoint].map(server) {
             [None, None] => String::new(),
-            [rest, storage] => format!(" at {}, {}", rest.unwrap_or("Google"), storage.unwrap_or("Google")),
+            [rest, storage] => format!(" at {}, {}", text(rest), text(storage)),
         }
     }
 
@@ -207,24 +227,50 @@ impl BigQuerySettings {
     }
 }
 
-/// An address from its host on: what stands before may be a password.
-fn without_user(address: &str) -> &str {
-    let host = address.split_once("://").map_or(address, |(_, host)| host);
-    host.rsplit_once('@').map_or(host, |(_, host)| host)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn target(settings: &BigQuerySettings) -> String {
+        crate::sinks::Sink::target(&crate::sinks::bigquery::BigQuerySink::new(settings.clone()))
+    }
+
+    /// A sink that was moved to a regional endpoint was taken for one on other tables: it forgot its stream and the
+    /// request in flight there, whose rows could then stand there twice.
     #[test]
-    fn other_endpoints_make_another_target_and_tell_no_password() {
-        let sink = |settings| crate::sinks::bigquery::BigQuerySink::new(settings);
+    fn another_endpoint_of_google_keeps_the_target() {
         let settings = BigQuerySettings::new("p", "d");
-        let target = |settings: &BigQuerySettings| crate::sinks::Sink::target(&sink(settings.clone()));
         assert_eq!(target(&settings), "p.d.events, p.d.ledger_entries");
-        let other = settings.endpoints("http://u:secret@127.0.0.1:1", "http://127.0.0.1:2/");
-        assert_eq!(target(&other), "p.d.events, p.d.ledger_entries at 127.0.0.1:1, 127.0.0.1:2/");
+        for (rest, storage) in [
+            ("https://bigquery.europe-west3.rep.googleapis.com", "https://bigquerystorage.googleapis.com/"),
+            ("https://bigquery-audit.p.googleapis.com", "https://bigquerystorage-audit.p.googleapis.com:443"),
+        ] {
+            let moved = settings.clone().endpoints(rest, storage);
+            moved.check().unwrap();
+            assert_eq!(target(&moved), target(&settings), "{rest}");
+        }
+    }
+
+    #[test]
+    fn another_server_makes_another_target_in_one_spelling() {
+        let settings = BigQuerySettings::new("p", "d");
+        let there = settings.clone().endpoints("http://127.0.0.1:1", "http://127.0.0.1:2");
+        assert_eq!(target(&there), "p.d.events, p.d.ledger_entries at 127.0.0.1:1, 127.0.0.1:2");
+        assert_eq!(target(&settings.endpoints("HTTP://127.0.0.1:1/", "http://127.0.0.1:2/")), target(&there));
+    }
+
+    #[test]
+    fn an_endpoint_with_what_may_be_a_secret_is_refused_and_told_nowhere() {
+        let settings = BigQuerySettings::new("p", "d");
+        for (rest, storage, refused) in [
+            ("http://u:secret@127.0.0.1:1", "http://127.0.0.1:2", "rest_endpoint"),
+            ("http://127.0.0.1:1", "http://127.0.0.1:2/?key=secret", "storage_endpoint"),
+        ] {
+            let settings = settings.clone().endpoints(rest, storage);
+            let reason = settings.check().unwrap_err();
+            assert!(reason.contains(refused) && !reason.contains("secret"), "{reason}");
+            assert!(!target(&settings).contains("secret"), "{}", target(&settings));
+        }
     }
 
     #[test]
