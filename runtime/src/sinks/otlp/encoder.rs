@@ -12,11 +12,11 @@ use crate::sinks::Entry;
 /// SHA-256 of nothing: what OpenTelemetry's draft has before the first record of a sequence.
 pub(super) const NOTHING_BEFORE: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A request with one record for each entry that is text. Records of one resource stand together, in the order of the
+/// A request with one record for each entry, which is text. Records of one resource stand together, in the order of the
 /// entries.
-pub(super) fn request(entries: &[Entry]) -> ExportLogsServiceRequest {
+pub(super) fn request<'a>(entries: impl Iterator<Item = &'a Entry>) -> ExportLogsServiceRequest {
     let mut resource_logs: Vec<ResourceLogs> = Vec::new();
-    for entry in entries.iter().filter(|entry| std::str::from_utf8(entry.bytes()).is_ok()) {
+    for entry in entries {
         let (resource, record) = encode(entry);
         // A batch has few resources; the one of the entry before comes first.
         let known = resource_logs.iter_mut().rev().find(|known| known.resource.as_ref() == Some(&resource));

@@ -36,6 +36,9 @@ use super::{Ack, Entry, Rejected, Sink, SinkError, SinkStart};
 /// The longest that a collector's `Retry-After` is heeded.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// An entry and its place in its batch.
+type Placed<'a> = (usize, &'a Entry);
+
 /// A sink that sends log records to a collector.
 pub struct OtlpSink {
     settings: OtlpSettings,
@@ -59,20 +62,13 @@ impl OtlpSink {
         format!("send log records to {}", self.settings.address())
     }
 
-    /// Sends entries in as many requests as they need. Those before one that failed come again with the rest.
-    fn send(
-        &mut self,
-        entries: &[Entry],
-        first: usize,
-        rejected: &mut Vec<Rejected>,
-    ) -> Result<(), SinkError> {
-        let request = encoder::request(entries);
-        if request.resource_logs.is_empty() {
-            return Ok(());
-        }
-        let request = request.encode_to_vec();
+    /// Sends entries, each with its place in the batch, in as many requests as they need. Those before one that failed
+    /// come again with the rest.
+    fn send(&mut self, entries: &[Placed<'_>], rejected: &mut Vec<Rejected>) -> Result<(), SinkError> {
+        let Some((first, _)) = entries.first() else { return Ok(()) };
+        let request = encoder::request(entries.iter().map(|(_, entry)| *entry)).encode_to_vec();
         if request.len() > self.settings.max_request_bytes && entries.len() > 1 {
-            return self.send_halves(entries, first, rejected);
+            return self.send_halves(entries, rejected);
         }
         let attempted = self.attempted();
         let Some(transport) = &mut self.transport else {
@@ -81,13 +77,13 @@ impl OtlpSink {
         let answer = transport.send(request).map_err(|error| SinkError::retry(attempted.clone(), error))?;
         match answer.status {
             200..=299 => {
-                rejected.extend(refused(&answer, entries.len(), first));
+                rejected.extend(refused(&answer, entries));
                 Ok(())
             }
-            413 if entries.len() > 1 => self.send_halves(entries, first, rejected),
+            413 if entries.len() > 1 => self.send_halves(entries, rejected),
             413 => {
                 rejected.push(Rejected::new(
-                    first,
+                    *first,
                     format!("the collector finds it too large: {}", said(&answer)),
                 ));
                 Ok(())
@@ -110,15 +106,10 @@ impl OtlpSink {
         }
     }
 
-    fn send_halves(
-        &mut self,
-        entries: &[Entry],
-        first: usize,
-        rejected: &mut Vec<Rejected>,
-    ) -> Result<(), SinkError> {
+    fn send_halves(&mut self, entries: &[Placed<'_>], rejected: &mut Vec<Rejected>) -> Result<(), SinkError> {
         let (left, right) = entries.split_at(entries.len() / 2);
-        self.send(left, first, rejected)?;
-        self.send(right, first + left.len(), rejected)
+        self.send(left, rejected)?;
+        self.send(right, rejected)
     }
 }
 
@@ -153,19 +144,18 @@ impl Sink for OtlpSink {
             return Err(SinkError::retry(self.attempted(), reason));
         }
         self.not_before = None;
-        let mut rejected = Vec::new();
-        self.send(batch, 0, &mut rejected)?;
-        let is_no_text = |(_, entry): &(usize, &Entry)| std::str::from_utf8(entry.bytes()).is_err();
-        let no_texts = batch.iter().enumerate().filter(is_no_text);
-        rejected.extend(no_texts.map(|(index, _)| Rejected::new(index, "its bytes are no UTF-8")));
+        let is_text = |(_, entry): &Placed<'_>| std::str::from_utf8(entry.bytes()).is_ok();
+        let (texts, others): (Vec<_>, Vec<_>) = batch.iter().enumerate().partition(is_text);
+        let mut rejected: Vec<_> =
+            others.iter().map(|(index, _)| Rejected::new(*index, "its bytes are no UTF-8")).collect();
+        self.send(&texts, &mut rejected)?;
         rejected.sort_by_key(|rejected| rejected.index);
-        rejected.dedup_by_key(|rejected| rejected.index);
         Ok(Ack::all().with_rejected(rejected))
     }
 }
 
 /// What a request lacks at the collector although it was answered with success.
-fn refused(answer: &Answer, entries: usize, first: usize) -> Vec<Rejected> {
+fn refused(answer: &Answer, sent: &[Placed<'_>]) -> Vec<Rejected> {
     let Ok(ExportLogsServiceResponse { partial_success: Some(partial) }) =
         ExportLogsServiceResponse::decode(&*answer.body)
     else {
@@ -176,15 +166,16 @@ fn refused(answer: &Answer, entries: usize, first: usize) -> Vec<Rejected> {
         return Vec::new();
     }
     let message = shortened(&partial.error_message);
-    let reason = if count >= entries {
+    let records = sent.len();
+    let reason = if count >= records {
         format!("the collector refuses it: {message}")
     } else {
         format!(
-            "the collector refuses {count} of the {entries} records of a request, does not say which, and has the \
+            "the collector refuses {count} of the {records} records of a request, does not say which, and has the \
              others: {message}"
         )
     };
-    (first..first + entries).map(|index| Rejected::new(index, reason.clone())).collect()
+    sent.iter().map(|(index, _)| Rejected::new(*index, reason.clone())).collect()
 }
 
 /// An answer in words.

@@ -190,6 +190,28 @@ fn what_a_collector_refuses_in_part_becomes_dead_letters_and_is_not_sent_again()
     assert_eq!(collector.sent.lock().expect("requests").len(), 3);
 }
 
+/// What was never sent was said to be refused by the collector, and counted among what it was sent.
+#[test]
+fn what_is_no_text_has_its_own_reason_beside_what_the_collector_refuses() {
+    let pair = || {
+        let text = entries().remove(0);
+        let no_text = Entry::identity(text.ledger_id(), vec![0xff]);
+        [text, no_text]
+    };
+    let [text, no_text] = pair();
+    for batch in [pair(), [no_text, text]] {
+        let collector = Collector::with([partial(1)]);
+        let rejected = collector.sink(settings()).append(&batch).expect("an answer").rejected;
+        let reason = |entry: &Entry| match std::str::from_utf8(entry.bytes()) {
+            Ok(_) => "the collector refuses it: too old",
+            Err(_) => "its bytes are no UTF-8",
+        };
+        let reasons: Vec<_> = rejected.iter().map(|rejected| (rejected.index, &*rejected.reason)).collect();
+        assert_eq!(reasons, [(0, reason(&batch[0])), (1, reason(&batch[1]))]);
+        assert_eq!(collector.records().len(), 1);
+    }
+}
+
 #[test]
 fn requests_that_are_too_large_are_sent_in_parts_and_a_record_that_is_alone_is_refused() {
     let entries = entries();
