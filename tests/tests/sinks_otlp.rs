@@ -131,6 +131,19 @@ fn piece(ledger_id: LedgerId, record: &LogRecord) -> Piece {
     piece
 }
 
+/// Asserts that places go up: from line to line, and within each of the other kinds.
+fn assert_in_order(pieces: &[Piece]) {
+    let other_kind =
+        |piece: &Piece| (!matches!(piece.kind, EntryKind::Event | EntryKind::Attempt)).then_some(piece.kind);
+    for (at, piece) in pieces.iter().enumerate() {
+        let mut before = pieces[..at].iter().rev();
+        if let Some(before) = before.find(|before| other_kind(before) == other_kind(piece)) {
+            let is_behind = (before.position, before.key) < (piece.position, piece.key);
+            assert!(is_behind, "not in order in its request: {piece:?}\n  comes behind {before:?}");
+        }
+    }
+}
+
 /// A collector, behind a proxy where the network is to fail.
 struct Collector {
     receiver: Receiver,
@@ -155,7 +168,8 @@ impl Target for Collector {
         Box::new(OtlpSink::new(settings.timeout(TIMEOUT)))
     }
 
-    /// A collector keeps no order between resources: whoever reads records orders them by their places.
+    /// A collector keeps no order between resources: whoever reads records orders them by their places. Those of one
+    /// resource come in their order, in each request.
     fn held(&self, ledger_id: LedgerId) -> Vec<Piece> {
         let requests = self.receiver.requests.lock().expect("requests");
         let id = ledger_id.to_string();
@@ -163,8 +177,12 @@ impl Target for Collector {
         for logs in requests.iter().flat_map(|request| &request.resource_logs) {
             let attributes = logs.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
             if text(attributes, "dataset_events.ledger.id") == Some(&id) {
-                let records = logs.scope_logs.iter().flat_map(|logs| &logs.log_records);
-                held.extend(records.map(|record| piece(ledger_id, record)));
+                for logs in &logs.scope_logs {
+                    let pieces = logs.log_records.iter().map(|record| piece(ledger_id, record));
+                    let pieces: Vec<_> = pieces.collect();
+                    assert_in_order(&pieces);
+                    held.extend(pieces);
+                }
             }
         }
         held.sort_by_key(|piece| (piece.position, piece.key));
