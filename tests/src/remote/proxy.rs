@@ -8,10 +8,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a read waits before it looks at the mode again.
 const TICK: Duration = Duration::from_millis(10);
+/// How long connections may take to end that are cut; a machine under load is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the proxy does to what passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,7 @@ struct Shared {
     mode: Mutex<Mode>,
     is_ended: AtomicBool,
     connections: AtomicU64,
+    open: AtomicU64,
     answers: AtomicU64,
     dropped_answers: AtomicU64,
     carried_bytes: AtomicU64,
@@ -64,6 +67,7 @@ impl Proxy {
             mode: Mutex::new(Mode::Pass),
             is_ended: AtomicBool::new(false),
             connections: AtomicU64::new(0),
+            open: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             dropped_answers: AtomicU64::new(0),
             carried_bytes: AtomicU64::new(0),
@@ -86,6 +90,28 @@ impl Proxy {
     /// Does something else from now on, also to open connections.
     pub fn set(&self, mode: Mode) {
         *self.shared.lock_mode() = mode;
+    }
+
+    /// Cuts every connection that is open, and lets everything pass again when they have ended.
+    ///
+    /// # Panics
+    ///
+    /// When one is still open after 60 seconds.
+    pub fn cut(&self) {
+        self.set(Mode::Refuse);
+        let since = Instant::now();
+        loop {
+            let open = self.shared.open.load(Ordering::SeqCst);
+            if open == 0 {
+                break;
+            }
+            assert!(
+                since.elapsed() < PATIENCE,
+                "{open} connections that were cut did not end in {PATIENCE:?}"
+            );
+            thread::sleep(TICK);
+        }
+        self.set(Mode::Pass);
     }
 
     /// How many connections there were.
@@ -154,6 +180,22 @@ impl Shared {
     }
 }
 
+/// A connection, as long as it is open.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     while !shared.is_ended.load(Ordering::SeqCst) {
         let Ok((client, _)) = listener.accept() else {
@@ -161,17 +203,19 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             continue;
         };
         shared.connections.fetch_add(1, Ordering::SeqCst);
+        // Counted before it looks at the mode: whoever cuts waits for it, or it came later.
+        let open = Open::new(shared);
         if shared.mode() == Mode::Refuse {
             continue;
         }
-        let shared = Arc::clone(shared);
         thread::spawn(move || {
+            let shared = &open.0;
             while shared.mode() == Mode::Hang {
                 thread::sleep(TICK);
             }
             // A server that is down closes the client's connection, as it would itself.
             let Ok(server) = TcpStream::connect(shared.server) else { return };
-            carry(&client, &server, &shared);
+            carry(&client, &server, shared);
         });
     }
 }
@@ -378,6 +422,24 @@ mod tests {
         proxy.set(Mode::Refuse);
         assert_eq!(open.read(&mut [0; 1]).unwrap_or(0), 0);
         assert_eq!(answer(&mut client(&proxy), b"HTTP/1"), b"");
+    }
+
+    #[test]
+    fn a_cut_ends_what_was_open_and_nothing_else() {
+        let proxy = Proxy::to(echo());
+        let mut open: Vec<TcpStream> = (0..8).map(|_| client(&proxy)).collect();
+        for stream in &mut open {
+            assert_eq!(answer(stream, b"HTTP/1"), b"HTTP/1");
+        }
+        proxy.cut();
+        assert_eq!(proxy.shared.open.load(Ordering::SeqCst), 0);
+        for stream in &mut open {
+            // At once: it is no limit of time that ends them.
+            stream.set_nonblocking(true).expect("a stream that does not block");
+            let read = stream.read(&mut [0; 1]);
+            assert!(!read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it is still open");
+        }
+        assert_eq!(answer(&mut client(&proxy), b"HTTP/1"), b"HTTP/1");
     }
 
     #[test]
