@@ -1,6 +1,7 @@
 //! Servers that come from PyPI, each in a virtual environment under the target directory.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,20 +34,36 @@ pub(super) fn python_environment(wanted: &Wanted) -> PathBuf {
     let lock = File::create(&lock).unwrap_or_else(|error| panic!("make {}: {error}", lock.display()));
     lock.lock().expect("wait for whoever makes the environment");
     let made = environment.join("made");
-    if fs::read_to_string(&made).is_ok_and(|made_of| made_of == requirements) {
+    let python = environment.join("venv/bin/python");
+    // The interpreter that it links to can be gone.
+    if fs::read_to_string(&made).is_ok_and(|made_of| made_of == requirements) && runs(&python) {
         return environment;
     }
-    // What an installation that was broken off, or one of other packages, has left.
-    let _ = fs::remove_dir_all(environment.join("venv"));
+    // What an installation that was broken off, or one of other packages, has left. The note goes first: broken off
+    // from here on, it would speak of an environment that is not there.
+    remove("the note that the environment is made", fs::remove_file(&made));
+    remove("the environment that is made anew", fs::remove_dir_all(environment.join("venv")));
     let list = environment.join("requirements.txt");
     fs::write(&list, requirements).expect("write the requirements");
     run(Command::new((wanted.interpreter)()).args(["-m", "venv"]).arg(environment.join("venv")), needed);
-    let mut pip = Command::new(environment.join("venv/bin/python"));
+    let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     run(pip.arg(&list), needed);
     (wanted.finish)(&environment);
     fs::write(&made, requirements).expect("note that the environment is made");
     environment
+}
+
+fn remove(what: &str, removed: io::Result<()>) {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("remove {what}: {error}"),
+        _ => {}
+    }
+}
+
+fn runs(python: &Path) -> bool {
+    let output = Command::new(python).args(["-c", ""]).output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 /// Runs a command to its end.
