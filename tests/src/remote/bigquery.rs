@@ -59,13 +59,14 @@ pub fn start() -> Server {
     })
 }
 
-/// One of the servers that the tests of a program share: two, since each runs on one core. Datasets keep tests apart.
+/// One of the servers that the tests of a program share: two, since each runs on one core, for four tests each at a
+/// time, the others wait. Datasets keep tests apart.
 ///
 /// # Panics
 ///
 /// As [`start`].
 pub fn shared() -> Arc<Server> {
-    static SHARED: Shared = Shared::new(2, start);
+    static SHARED: Shared = Shared::new(2, start).users(4);
     SHARED.get()
 }
 

@@ -21,7 +21,10 @@ use crate::log::only_ledger;
 const NAME: &str = "checked";
 /// Few enough that a run has several batches.
 const BATCH_ENTRIES: usize = 10;
+/// How long the sink may go without an acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// After how long of waiting it is asked for what it acknowledged meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A ledger with the target as its sink.
 #[derive(Debug)]
@@ -95,18 +98,15 @@ impl Forwarded {
             .expect("open the ledger that is forwarded");
         write_orders(&ledger, orders);
         if batches == usize::MAX {
-            let drained = ledger.drain(PATIENCE).expect("drain");
-            assert!(
-                drained.is_complete,
-                "not forwarded within {PATIENCE:?}: {:?}",
-                ledger.sinks().statuses()
-            );
+            let mut progress = Progress::new();
+            while !ledger.drain(LOOK).expect("drain").is_complete {
+                progress.assert_moves(&ledger);
+            }
         } else {
             ledger.flush().expect("flush");
-            let since = Instant::now();
+            let mut progress = Progress::new();
             while seen.batches() < batches {
-                let statuses = ledger.sinks().statuses();
-                assert!(since.elapsed() < PATIENCE, "{batches} batches are not forwarded: {statuses:?}");
+                progress.assert_moves(&ledger);
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
@@ -135,6 +135,27 @@ impl Forwarded {
             }
         }
         cut
+    }
+}
+
+/// How much the sink has acknowledged, and since when it is so much.
+struct Progress {
+    forwarded: u64,
+    since: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { forwarded: 0, since: Instant::now() }
+    }
+
+    fn assert_moves(&mut self, ledger: &Ledger) {
+        let statuses = ledger.sinks().statuses();
+        let forwarded = statuses.iter().map(|status| status.forwarded).sum();
+        if self.forwarded != forwarded {
+            *self = Self { forwarded, since: Instant::now() };
+        }
+        assert!(self.since.elapsed() < PATIENCE, "nothing is forwarded for {PATIENCE:?}: {statuses:?}");
     }
 }
 
