@@ -43,9 +43,14 @@ pub(super) fn share(value: f64) -> String {
     if percent > 0.0 && percent < 0.1 { "< 0.1 %".to_owned() } else { format!("{percent:.1} %") }
 }
 
-/// A number of a plot, without needless digits.
+/// A number of a plot to six digits, without needless ones.
 pub(super) fn plain(value: f64) -> String {
-    let text = fixed(value, if value.abs() >= 100.0 { 1 } else { 3 });
+    const DIGITS: i32 = 6;
+    if value != 0.0 && !(1e-9..1e15).contains(&value.abs()) {
+        return format!("{value:e}");
+    }
+    let power = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    let text = fixed(value, usize::try_from(DIGITS - 1 - power).unwrap_or(0));
     if !text.contains('.') {
         return text;
     }
@@ -72,6 +77,7 @@ pub(super) fn fixed(value: f64, digits: usize) -> String {
 pub(super) fn per_second(rate: f64) -> String {
     let digits = match rate {
         ..=0.0 => 0,
+        ..0.005 => return "< 0.01 / s".to_owned(),
         ..1.0 => 2,
         ..100.0 => 1,
         _ => 0,
@@ -163,6 +169,17 @@ pub(super) fn ago(at_us: i64, now_us: i64) -> String {
         60..3_600 => format!("{} min ago", seconds / 60),
         3_600..172_800 => format!("{} h ago", seconds / 3_600),
         _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// How far ahead a moment lies that is to come.
+pub(super) fn ahead(at_us: i64, now_us: i64) -> String {
+    let seconds = at_us.saturating_sub(now_us) / 1_000_000;
+    match seconds {
+        ..1 => "now".to_owned(),
+        1..60 => format!("in {seconds} s"),
+        60..3_600 => format!("in {} min", seconds / 60),
+        _ => format!("in {} h", seconds / 3_600),
     }
 }
 
@@ -278,12 +295,17 @@ mod tests {
         let shown = [7, 1_500, 12_345_678, 123_456_789, 2_000_000_000, 75_000_000_000, 3 * 3_600_000_000_000];
         let shown: Vec<_> = shown.into_iter().map(duration).collect();
         assert_eq!(shown, ["7 ns", "1.50 µs", "12.3 ms", "123 ms", "2.00 s", "1 min 15 s", "3 h 0 min"]);
-        assert_eq!([plain(1_234.56), plain(0.5), plain(-2.0), plain(0.0)], ["1,234.6", "0.5", "-2", "0"]);
+        assert_eq!([plain(1_234.56), plain(0.5), plain(-2.0), plain(0.0)], ["1,234.56", "0.5", "-2", "0"]);
+        assert_eq!([plain(0.0004), plain(100.25), plain(-0.1 - 0.2)], ["0.0004", "100.25", "-0.3"]);
+        assert_eq!([plain(2e-12), plain(1_234_567.8), plain(1e300)], ["2e-12", "1,234,568", "1e300"]);
         assert_eq!([fixed(1_234.5, 0), fixed(-0.25, 2), fixed(-0.1, 0)], ["1,234", "-0.25", "0"]);
         assert_eq!(
             [per_second(0.0), per_second(0.031), per_second(4.26), per_second(1_234.5)],
             ["0 / s", "0.03 / s", "4.3 / s", "1,234 / s"]
         );
+        assert_eq!([per_second(0.003), per_second(0.005)], ["< 0.01 / s", "0.01 / s"]);
+        let moments = [0, 1, 59, 60, 7_200].map(|seconds| ahead(5 + seconds * 1_000_000, 5));
+        assert_eq!(moments, ["now", "in 1 s", "in 59 s", "in 1 min", "in 2 h"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 pub(super) use blocks::{blocks, cell, table};
 pub(super) use layout::{Frame, Nav, Page, address, bare_page, page};
 
-use super::format::{Moment, ago, visible};
+use super::format::{Moment, ago, ahead, visible};
 
 /// A text of unknown origin.
 pub(super) fn text(text: &str) -> Markup {
@@ -28,9 +28,18 @@ pub(super) fn name(text: &str) -> Markup {
 
 /// A moment with its distance from now in the tip.
 pub(super) fn time(at_us: i64, now_us: i64) -> Markup {
+    time_with_tip(at_us, &ago(at_us, now_us))
+}
+
+/// A moment that is planned, with its distance from now in the tip.
+pub(super) fn time_to_come(at_us: i64, now_us: i64) -> Markup {
+    time_with_tip(at_us, &ahead(at_us, now_us))
+}
+
+fn time_with_tip(at_us: i64, distance: &str) -> Markup {
     let moment = Moment::of(at_us);
     html! {
-        time datetime=(moment.iso()) title={ (moment.full()) " UTC, " (ago(at_us, now_us)) } {
+        time datetime=(moment.iso()) title={ (moment.full()) " UTC, " (distance) } {
             span.date { (moment.date()) } " " span.clock { (moment.clock()) }
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::dashboard::blocks::{Cell, Table, Tile, Tone};
 use crate::dashboard::format::{count, counted, duration, per_second};
-use crate::dashboard::html::{Frame, cell, name, text, time};
+use crate::dashboard::html::{Frame, cell, name, text, time, time_to_come};
 
 /// A sink as a tenant sees it. Targets, errors and counts are of all tenants, and for the operator alone.
 #[derive(Debug, Serialize)]
@@ -21,6 +21,9 @@ pub(super) struct SinkRow {
     /// The age of the oldest line that it has not acknowledged; 0 when there is none.
     lag_seconds: f64,
     last_write_us: Option<i64>,
+    /// Whether it lacks anything. How much is of all tenants.
+    #[serde(skip)]
+    is_behind: bool,
 }
 
 impl SinkRow {
@@ -33,8 +36,15 @@ impl SinkRow {
             state: status.state.as_str(),
             lag_seconds: status.lag_seconds,
             last_write_us: status.last_write_us,
+            is_behind: is_behind(status),
         })
     }
+}
+
+/// Whether a sink lacks anything. The age of its oldest line does not tell: it is 0 also where it is not known, as
+/// after each batch that was acknowledged, and before the first.
+fn is_behind(status: &SinkStatus) -> bool {
+    status.lag_events > 0 || status.lag_bytes > 0
 }
 
 fn state_cell(state: &'static str) -> Cell {
@@ -47,12 +57,12 @@ fn state_cell(state: &'static str) -> Cell {
     Cell::status(tone, state)
 }
 
-/// How long the oldest line has waited that is not acknowledged.
-fn behind(lag_seconds: f64) -> Cell {
-    if lag_seconds > 0.0 {
-        Cell::text(duration((lag_seconds * 1e9) as u64))
-    } else {
-        Cell::status(Tone::Good, "up to date")
+/// How long the oldest line has waited that is not acknowledged, where that is known.
+fn behind(is_behind: bool, lag_seconds: f64) -> Cell {
+    match is_behind {
+        false => Cell::status(Tone::Good, "up to date"),
+        true if lag_seconds > 0.0 => Cell::text(duration((lag_seconds * 1e9) as u64)),
+        true => Cell::text("behind"),
     }
 }
 
@@ -77,7 +87,7 @@ pub(super) fn sinks_table(sinks: &[SinkRow]) -> Table {
             Cell::name(sink.ledger_id.to_string()),
             state_cell(sink.state),
             Cell::text(if sink.required { "yes" } else { "no" }),
-            behind(sink.lag_seconds),
+            behind(sink.is_behind, sink.lag_seconds),
             Cell::or_none(sink.last_write_us, Cell::time),
         ]);
     }
@@ -90,7 +100,7 @@ fn remarks(frame: &Frame<'_>, status: &SinkStatus) -> Option<Markup> {
         ForwardState::Stopped { reason } => Some(html! { "Stopped: " (text(reason)) }),
         ForwardState::Waiting { until_us, attempts } => Some(html! {
             (counted(*attempts, "attempt", "attempts")) " failed in a row; the next is made at "
-            (time(*until_us, frame.now_us))
+            (time_to_come(*until_us, frame.now_us))
         }),
         ForwardState::Hanging { since_us } => {
             Some(html! { "No answer since " (time(*since_us, frame.now_us)) })
@@ -98,8 +108,8 @@ fn remarks(frame: &Frame<'_>, status: &SinkStatus) -> Option<Markup> {
         _ => None,
     };
     let missed = (status.missed_segments > 0).then(|| {
-        let segments = counted(status.missed_segments, "segment was", "segments were");
-        html! { (segments) " dropped before it had them" }
+        let dropped = "segment was dropped before it had it";
+        counted(status.missed_segments, dropped, "segments were dropped before it had them")
     });
     // What stopped it is not said twice.
     let is_said =
@@ -108,7 +118,8 @@ fn remarks(frame: &Frame<'_>, status: &SinkStatus) -> Option<Markup> {
     let error = error.map(|error| {
         html! { "Last error, " (time(error.at_us, frame.now_us)) ": " (text(&error.message)) }
     });
-    let remarks: Vec<Markup> = [state, missed, error].into_iter().flatten().collect();
+    let remarks: Vec<Markup> =
+        [state, missed.map(|missed| html! { (missed) }), error].into_iter().flatten().collect();
     (!remarks.is_empty()).then(|| html! { @for remark in remarks { p { (remark) } } })
 }
 
@@ -144,7 +155,7 @@ pub(super) fn operators_sinks(frame: &Frame<'_>, sinks: &[(LedgerId, SinkStatus)
                                 }
                                 td data-label="State" { (cell(frame, &state_cell(status.state.as_str()))) }
                                 td.number data-label="Events behind" { (count(status.lag_events)) }
-                                td data-label="Oldest waits" { (cell(frame, &behind(status.lag_seconds))) }
+                                td data-label="Oldest waits" { (cell(frame, &behind(is_behind(status), status.lag_seconds))) }
                                 td.number data-label="Rate" { (per_second(status.events_per_second)) }
                                 td.number.bad[status.dead_letters > 0] data-label="Dead letters" { (count(status.dead_letters)) }
                                 td.blank[status.last_write_us.is_none()] data-label="Last write (UTC)" {
@@ -159,5 +170,17 @@ pub(super) fn operators_sinks(frame: &Frame<'_>, sinks: &[(LedgerId, SinkStatus)
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sink_that_lacks_anything_is_not_said_to_be_up_to_date() {
+        assert_eq!(behind(false, 0.0), Cell::status(Tone::Good, "up to date"));
+        assert_eq!(behind(true, 2.5), Cell::text("2.50 s"));
+        assert_eq!(behind(true, 0.0), Cell::text("behind"), "since when is not known");
     }
 }
