@@ -4,6 +4,14 @@ use crate::dashboard::format::fixed;
 
 /// The most steps between the lines of an axis.
 const STEPS: f64 = 4.0;
+/// Values that are nearer to each other than this part of the greater are one: a step between them would be lost in the
+/// rounding of the values themselves.
+const ONE_VALUE: f64 = 1e-12;
+/// What is smaller is drawn as 0.
+const SMALLEST: f64 = 1e-290;
+/// Steps below and values above are written with a power of ten.
+const SHORTEST_STEP: f64 = 1e-9;
+const GREATEST_VALUE: f64 = 1e15;
 
 /// An axis whose lines are at multiples of 1, 2, 2.5 or 5 times a power of ten.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,9 +24,8 @@ pub(super) struct Axis {
 impl Axis {
     /// Of values between two: the shortest axis that holds both, in at most four steps.
     pub(super) fn of(low: f64, high: f64) -> Self {
-        // What is longer is not to be divided.
-        let (low, high) = (low.clamp(-1e300, 1e300), high.clamp(-1e300, 1e300));
-        let (low, high) = if high > low {
+        let (low, high) = (dividable(low), dividable(high));
+        let (low, high) = if high - low > low.abs().max(high.abs()) * ONE_VALUE {
             (low, high)
         } else {
             // One value, in the middle of something.
@@ -55,7 +62,7 @@ impl Axis {
 
     /// How far from the top a value lies, as a part of the whole axis.
     pub(super) fn below_top(&self, value: f64) -> f64 {
-        (self.high() - value) / (self.high() - self.low)
+        (self.high() - dividable(value)) / (self.high() - self.low)
     }
 
     /// The values of the lines, the highest first.
@@ -66,12 +73,33 @@ impl Axis {
 
     /// What is written beside a line: all with as many digits as the finest has.
     pub(super) fn label(&self, value: f64) -> String {
+        if self.step < SHORTEST_STEP || self.low.abs().max(self.high().abs()) > GREATEST_VALUE {
+            return self.with_power(value);
+        }
         let is_enough = |digits: &usize| {
             let scaled = self.step * 10_f64.powi(*digits as i32);
             (scaled - scaled.round()).abs() < 1e-6 * scaled
         };
         fixed(value, (0..12).find(is_enough).unwrap_or(12))
     }
+
+    /// A value as `2.5e-12`: all with as many digits as tell each line from the next.
+    fn with_power(&self, value: f64) -> String {
+        let is_enough = |digits: &usize| {
+            let is_near = |line: f64| {
+                let read = format!("{line:.digits$e}").parse::<f64>();
+                read.is_ok_and(|read| (read - line).abs() < self.step * 1e-3)
+            };
+            self.lines().all(is_near)
+        };
+        let digits = (0..17).find(is_enough).unwrap_or(17);
+        if value == 0.0 { "0".to_owned() } else { format!("{value:.digits$e}") }
+    }
+}
+
+/// What is longer or shorter is not to be divided.
+fn dividable(value: f64) -> f64 {
+    if value.abs() < SMALLEST { 0.0 } else { value.clamp(-1e300, 1e300) }
 }
 
 /// How many steps a value is from 0; to the whole number where it misses it by the rounding of a division.
@@ -167,9 +195,38 @@ mod tests {
 
     #[test]
     fn what_is_not_to_be_divided_is_an_axis_too() {
-        for (low, high) in [(0.0, f64::MIN_POSITIVE), (-f64::MAX, f64::MAX), (1e-300, 2e-300)] {
+        for (low, high) in [
+            (0.0, f64::MIN_POSITIVE),
+            (5e-324, 5e-324),
+            (-f64::MAX, f64::MAX),
+            (f64::MAX, f64::MAX),
+            (1e-300, 2e-300),
+            (1e-289, 2e-289),
+            (1e300, 1e300),
+            (-1.0, 1e18),
+            (0.0, 3e-15),
+            (1.0, 1.0 + 3e-12),
+            (1e15, 1e15 + 1.0),
+            (0.999_999_999_999_999_9, 1.0),
+            (0.3, 0.1 + 0.2),
+            (-1.0, -0.999_999_999_999_999_9),
+            (f64::INFINITY, f64::NEG_INFINITY),
+        ] {
             let axis = Axis::of(low, high);
             assert!((1..=4).contains(&axis.steps) && lines(axis).len() <= 5, "{axis:?}");
+            let places: Vec<f64> =
+                axis.lines().chain([low, high]).map(|value| axis.below_top(value)).collect();
+            assert!(places.iter().all(|place| place.is_finite()), "{low}..{high}: {places:?}");
+            let labels: Vec<String> = axis.lines().map(|line| axis.label(line)).collect();
+            let differ = labels.windows(2).all(|pair| pair[0] != pair[1]);
+            assert!(differ && labels.iter().all(|label| label.len() <= 22), "{low}..{high}: {labels:?}");
         }
+    }
+
+    #[test]
+    fn very_small_and_very_great_values_are_written_with_a_power() {
+        let labels = |axis: Axis| axis.lines().map(|line| axis.label(line)).collect::<Vec<_>>();
+        assert_eq!(labels(Axis::of(0.0, 4e-12)), ["4e-12", "3e-12", "2e-12", "1e-12", "0"]);
+        assert_eq!(labels(Axis::of(0.0, 1e18))[..2], ["1.0e18", "7.5e17"]);
     }
 }

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::blocks::class;
-use super::time_axis::time_axis;
+use super::time_axis::{time_axis, widened};
 use super::{Frame, text, time};
-use crate::dashboard::blocks::{LinePlot, Point, Tone};
+use crate::dashboard::blocks::{LinePlot, Point, Threshold, Tone};
 use crate::dashboard::format::{Moment, plain};
 
 /// The drawing's own units; the style stretches it.
@@ -37,7 +37,7 @@ impl Axes {
         let (low, high) = values
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        let until_us = until_us.max(from_us.saturating_add(1));
+        let (from_us, until_us) = widened(from_us, until_us);
         Some(Self { from_us, until_us, values: Axis::of(low, high) })
     }
 
@@ -89,22 +89,29 @@ fn corridors(plot: &LinePlot, axes: &Axes) -> Vec<(f64, f64, f64, f64)> {
     let boxes = plot.corridors.iter().zip(ends).map(|(corridor, end)| {
         let x = axes.x(corridor.from_us.unwrap_or(axes.from_us));
         let right = axes.x(end.unwrap_or(axes.until_us));
-        let top = axes.y(corridor.high.unwrap_or(axes.values.high())).clamp(0.0, HEIGHT);
-        let bottom = axes.y(corridor.low.unwrap_or(axes.values.low())).clamp(0.0, HEIGHT);
+        // An end that is not finite is none.
+        let end = |end: Option<f64>| end.filter(|end| end.is_finite());
+        let top = axes.y(end(corridor.high).unwrap_or(axes.values.high())).clamp(0.0, HEIGHT);
+        let bottom = axes.y(end(corridor.low).unwrap_or(axes.values.low())).clamp(0.0, HEIGHT);
         (x, top, (right - x).max(0.0), (bottom - top).max(0.0))
     });
     boxes.collect()
 }
 
+/// The thresholds that can be drawn.
+fn thresholds(plot: &LinePlot) -> impl Iterator<Item = &Threshold> {
+    plot.thresholds.iter().filter(|threshold| threshold.value.is_finite())
+}
+
 fn says(plot: &LinePlot) -> String {
     let mut says = plot.title.clone();
     for series in &plot.series {
-        let values = || series.points.iter().map(|point| point.value);
+        let by_value = |one: &&Point, other: &&Point| one.value.total_cmp(&other.value);
+        let (least, greatest) =
+            (series.points.iter().min_by(by_value), series.points.iter().max_by(by_value));
         let _ = write!(says, ". {}: {} values", series.name, series.points.len());
-        if let Some(last) = series.points.last() {
-            let (low, high) =
-                (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
-            let (low, high, last) = (plain(low), plain(high), exact(last));
+        if let (Some(least), Some(greatest), Some(last)) = (least, greatest, series.points.last()) {
+            let (low, high, last) = (exact(least), exact(greatest), exact(last));
             let _ = write!(says, " from {low} to {high}, the last {last} {}", plot.unit);
         }
     }
@@ -136,7 +143,7 @@ pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
                         li { span class={ "key line series-" (at % 6) } aria-hidden="true" {} (text(&series.name)) }
                     }
                     @if !plot.corridors.is_empty() { li { span.key.corridor aria-hidden="true" {} "Corridor" } }
-                    @for threshold in &plot.thresholds {
+                    @for threshold in thresholds(plot) {
                         li { span class={ "key dashed " (class(threshold.tone)) } aria-hidden="true" {} (text(&threshold.label)) " " (plain(threshold.value)) }
                     }
                 }
@@ -153,7 +160,7 @@ pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
                         @let y = format!("{:.1}", axes.y(line));
                         line.grid x1="0" y1=(y) x2="1000" y2=(y) {}
                     }
-                    @for threshold in &plot.thresholds {
+                    @for threshold in thresholds(plot) {
                         @let y = format!("{:.1}", axes.y(threshold.value));
                         line class={ "threshold " (class(threshold.tone)) } x1="0" y1=(y) x2="1000" y2=(y) {}
                     }
@@ -191,6 +198,38 @@ pub(super) fn line_plot(frame: &Frame<'_>, plot: &LinePlot) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW_US: i64 = 1_767_225_600_000_000;
+
+    #[test]
+    fn what_is_read_out_is_not_rounded_to_nothing() {
+        let points = [Point::new(0, 0.0004), Point::new(1, 0.0001), Point::new(2, 0.0002).exact("0.00020")];
+        let plot = LinePlot::new("Loss", "%").series("loss", points);
+        assert_eq!(says(&plot), "Loss. loss: 3 values from 0.0001 to 0.0004, the last 0.00020 %");
+        let exact = [Point::new(0, 0.5).exact("0.500"), Point::new(1, 1.5).exact("1.500")];
+        let plot = LinePlot::new("Loss", "").series("loss", exact);
+        assert_eq!(says(&plot), "Loss. loss: 2 values from 0.500 to 1.500, the last 1.500 ");
+    }
+
+    #[test]
+    fn one_reading_lies_in_the_middle_of_a_minute() {
+        let plot = LinePlot::new("Load", "").series("load", [Point::new(NOW_US, 1.0)]);
+        let axes = Axes::of(&plot).expect("a point");
+        assert_eq!((axes.from_us, axes.until_us), (NOW_US - 30_000_000, NOW_US + 30_000_000));
+        assert_eq!(axes.x(NOW_US), WIDTH / 2.0);
+    }
+
+    #[test]
+    fn ends_and_thresholds_that_are_not_finite_are_not_drawn() {
+        let plot = LinePlot::new("Load", "")
+            .series("load", [Point::new(0, 1.0), Point::new(60_000_000, 2.0)])
+            .corridor(Some(f64::NAN), Some(f64::INFINITY))
+            .threshold("never", f64::NAN, Tone::Bad)
+            .threshold("limit", 100.25, Tone::Bad);
+        let axes = Axes::of(&plot).expect("points");
+        assert_eq!(thresholds(&plot).map(|threshold| plain(threshold.value)).collect::<Vec<_>>(), ["100.25"]);
+        assert_eq!(corridors(&plot, &axes), [(0.0, 0.0, WIDTH, HEIGHT)]);
+    }
 
     #[test]
     fn thinning_keeps_the_extremes() {

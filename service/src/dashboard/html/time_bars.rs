@@ -17,9 +17,12 @@ fn label(at_us: i64, step_us: i64) -> String {
     if step_us >= DAY_US { moment.date() } else { format!("{} {}", moment.date(), moment.hour_and_minute()) }
 }
 
-/// How many texts the axis has behind its first: each at the beginning of a bar.
-fn intervals(bars: i64) -> u8 {
-    [4, 6, 5, 7, 3, 2].into_iter().find(|intervals| bars % i64::from(*intervals) == 0).unwrap_or(1)
+/// How many texts the axis has behind its first: each at the beginning of a bar, and days apart where there are days.
+fn intervals(bars: i64, step_us: i64) -> u8 {
+    let fitting = || [4, 6, 5, 7, 3, 2].into_iter().filter(|intervals| bars % i64::from(*intervals) == 0);
+    let part_us = |intervals: u8| (bars / i64::from(intervals)).saturating_mul(step_us);
+    let mut by_days = fitting().filter(|intervals| part_us(*intervals) % DAY_US == 0);
+    by_days.next().or_else(|| fitting().next()).unwrap_or(1)
 }
 
 pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
@@ -76,7 +79,7 @@ pub(super) fn time_bars(frame: &Frame<'_>, chart: &TimeBars) -> Markup {
                             }
                         }
                     }
-                    (time_axis(from_us, chart.until_us, intervals(bars)))
+                    (time_axis(from_us, chart.until_us, intervals(bars, step)))
                 }
                 details {
                     summary { "The same as a table" }
@@ -108,7 +111,12 @@ mod tests {
     #[test]
     fn texts_of_the_axis_are_at_the_beginnings_of_bars() {
         // An hour by five minutes, a day and a week by hours, a month by days, a year.
-        assert_eq!([12, 24, 168, 30, 366, 14, 1].map(intervals), [4, 4, 4, 6, 6, 7, 1]);
-        assert!((1..=MAX_BARS).all(|bars| bars % i64::from(intervals(bars)) == 0));
+        let hour_us = DAY_US / 24;
+        assert_eq!([12, 24, 7].map(|bars| intervals(bars, hour_us / 12)), [4, 4, 7]);
+        assert_eq!([24, 60, 72, 168].map(|bars| intervals(bars, hour_us)), [4, 4, 3, 7]);
+        assert_eq!([30, 366, 14, 1].map(|bars| intervals(bars, DAY_US)), [6, 6, 7, 1]);
+        for step_us in [hour_us / 12, hour_us, DAY_US] {
+            assert!((1..=MAX_BARS).all(|bars| bars % i64::from(intervals(bars, step_us)) == 0));
+        }
     }
 }
