@@ -35,9 +35,10 @@ impl Panel for BudgetPanel {
         }
         let mut blocks = vec![tiles(&view)];
         if view.uncertain > 0 {
-            let text = format!(
-                "{}: nobody knows whether it counts.",
-                counted(view.uncertain, "usage was cut off", "usages were cut off")
+            let text = counted(
+                view.uncertain,
+                "usage was cut off: nobody knows whether it counts.",
+                "usages were cut off: nobody knows whether they count.",
             );
             blocks.push(Block::notice(Tone::Warning, text));
         }

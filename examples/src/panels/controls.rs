@@ -39,9 +39,10 @@ impl Panel for ControlsPanel {
         let view = read(request, |state| state.controls.view(SHOWN))?;
         let mut blocks = vec![tiles(&view)];
         if view.uncertain > 0 {
-            let text = format!(
-                "{}: nobody knows whether it was made.",
-                counted(view.uncertain, "change was cut off", "changes were cut off")
+            let text = counted(
+                view.uncertain,
+                "change was cut off: nobody knows whether it was made.",
+                "changes were cut off: nobody knows whether they were made.",
             );
             blocks.push(Block::notice(Tone::Warning, text));
         }
@@ -121,7 +122,10 @@ fn changes(changes: &[ControlChange]) -> Timeline {
 
 /// A change of a field as name, before and after; of a field that has fields of its own, those that changed.
 fn steps(field: &str, before: &Value, after: &Value) -> Vec<(String, String, String)> {
-    let parts = [before, after].into_iter().filter_map(Value::as_object).flat_map(Map::keys);
+    // Beside a value of another kind an object is one value too.
+    let has_parts = [before, after].into_iter().all(|value| value.is_object() || value.is_null());
+    let objects = [before, after].into_iter().filter(|_| has_parts).filter_map(Value::as_object);
+    let parts = objects.flat_map(Map::keys);
     let parts: BTreeSet<(usize, &String)> = parts.map(|name| (rank(name), name)).collect();
     if parts.is_empty() {
         let name = field.strip_prefix("is_").unwrap_or(field).replace('_', " ");
@@ -142,6 +146,7 @@ fn rank(part: &str) -> usize {
 fn shown(field: &str, value: &Value) -> String {
     match value {
         Value::Null => "not set".to_owned(),
+        Value::Object(parts) if parts.is_empty() => "empty".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::String(text) if matches!(field, "direction" | "state") => text.replace('_', " "),
@@ -167,6 +172,14 @@ mod tests {
         assert_eq!(said("limit", Value::Null, json!("12.50")), ["limit: not set to 12.50"]);
         assert_eq!(said("state", json!("proposed"), json!("in_force")), ["state: proposed to in force"]);
         assert_eq!(said("unit", json!("old_unit"), json!("per_cent")), ["unit: old_unit to per_cent"]);
+    }
+
+    #[test]
+    fn what_becomes_a_value_of_another_kind_is_said_as_a_whole() {
+        assert_eq!(said("limit", json!({"eur": 5}), json!("12.50")), [r#"limit: {"eur":5} to 12.50"#]);
+        assert_eq!(said("limit", json!(3), json!({"eur": 5})), [r#"limit: 3 to {"eur":5}"#]);
+        assert_eq!(said("limits", Value::Null, json!({})), ["limits: not set to empty"]);
+        assert_eq!(said("limits", json!({"eur": 5}), json!({})), ["limits eur: 5 to not set"]);
     }
 
     #[test]

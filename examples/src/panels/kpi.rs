@@ -45,9 +45,10 @@ impl Panel for KpiPanel {
             Tile::new("Outside", Cell::count(view.outside)).tone(tone).note(note),
         ])];
         if view.uncertain > 0 {
-            let text = format!(
-                "{}: nobody knows whether it counts.",
-                counted(view.uncertain, "write was cut off", "writes were cut off")
+            let text = counted(
+                view.uncertain,
+                "write was cut off: nobody knows whether it counts.",
+                "writes were cut off: nobody knows whether they count.",
             );
             blocks.push(Block::notice(Tone::Warning, text));
         }

@@ -52,9 +52,17 @@ fn window(request: &PanelRequest<'_>) -> Window {
     Window { since_us: request.from_us().unwrap_or_default(), until_us: request.end_us() }
 }
 
-/// A count with its noun: `1 reply`, `2 replies`.
+/// A count with its noun: `1 reply`, `2,000 replies`.
 fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    format!("{} {}", separated(count), if count == 1 { one } else { many })
+}
+
+/// A whole number with thousands separators.
+fn separated(count: u64) -> String {
+    match count / 1_000 {
+        0 => count.to_string(),
+        thousands => format!("{},{:03}", separated(thousands), count % 1_000),
+    }
 }
 
 /// A size, to three digits.
@@ -81,12 +89,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn counts_have_thousands_separators() {
+        let shown = [0, 1, 999, 1_000, 1_000_007].map(|count| counted(count, "reply", "replies"));
+        assert_eq!(shown, ["0 replies", "1 reply", "999 replies", "1,000 replies", "1,000,007 replies"]);
+    }
+
+    #[test]
     fn sizes_have_three_digits() {
         let shown = [0, 1, 1_023, 1_024, 10_240, 102_400, 1_023_000, 1_048_576, 5 << 30, u64::MAX].map(sized);
         let expected = [
             "0 bytes",
             "1 byte",
-            "1023 bytes",
+            "1,023 bytes",
             "1.00 KiB",
             "10.0 KiB",
             "100 KiB",

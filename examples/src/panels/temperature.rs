@@ -36,9 +36,10 @@ impl Panel for TemperaturePanel {
         }
         let mut blocks = vec![tiles(&view)];
         if view.uncertain > 0 {
-            let text = format!(
-                "{}: nobody knows whether it counts.",
-                counted(view.uncertain, "write was cut off", "writes were cut off")
+            let text = counted(
+                view.uncertain,
+                "write was cut off: nobody knows whether it counts.",
+                "writes were cut off: nobody knows whether they count.",
             );
             blocks.push(Block::notice(Tone::Warning, text));
         }
