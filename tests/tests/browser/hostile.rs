@@ -138,7 +138,7 @@ async fn hostile_names_are_texts_on_every_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_words_of_a_sink_are_texts_for_the_operator() {
     with_stage(async |stage, browser| {
-        let text = format!(" {MARKUP} {ATTRIBUTE} {CLOSING} {DIRECTION} {}", "W".repeat(300));
+        let text = format!(" {MARKUP} {ATTRIBUTE} {CLOSING} {DIRECTION} {}", long());
         sinks::add_to(stage.world.gateway.ledger(), &text).await;
         stage.sign_in_operator(browser).await;
         let mut found = Vec::new();
@@ -147,10 +147,14 @@ async fn hostile_words_of_a_sink_are_texts_for_the_operator() {
             browser.open(&format!("{}/operator", stage.operators)).await;
             found.extend(harm(browser, view, "/operator").await);
             browser.screenshot(&format!("hostile-operator-{}", view.name())).await;
-            let shown = browser.texts("table.sinks").await.join(" ");
-            for text in [MARKUP, CLOSING, "\u{27e8}U+202E\u{27e9}gpj.exe"] {
-                assert!(shown.matches(text).count() >= 3, "{text} in {shown}");
+            let targets = browser.texts("table.sinks td.target").await.join(" ");
+            let remarks = browser.texts("table.sinks tr.remarks").await.join(" ");
+            for text in [MARKUP, ATTRIBUTE, CLOSING, "\u{27e8}U+202E\u{27e9}gpj.exe"] {
+                assert_eq!(targets.matches(text).count(), 3, "{text} in {targets}");
+                // Of the sink that waits and of the one that stopped.
+                assert!(remarks.matches(text).count() >= 2, "{text} in {remarks}");
             }
+            assert_eq!(targets.matches(&long()).count(), 3, "whole in {targets}");
         }
         assert!(found.is_empty(), "{}", found.join("\n"));
     })
