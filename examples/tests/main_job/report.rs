@@ -47,7 +47,8 @@ fn seqs(lines: &[String]) -> Vec<u64> {
 
 /// The form of the report, and that its sums agree. Answers the codes of failures.
 fn assert_consistent(report: &Value) -> BTreeSet<&str> {
-    assert_eq!(keys(report), ["services", "surfaces", "trace_id", "verified"]);
+    assert_eq!(keys(report), ["services", "sinks_unknown", "surfaces", "trace_id", "verified"]);
+    assert_eq!(report["sinks_unknown"], Value::Null, "both services said how their sinks fare");
     assert_eq!(report["verified"], true);
     let services = list(&report["services"]);
     assert_eq!(
